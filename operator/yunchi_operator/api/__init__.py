@@ -1,0 +1,1 @@
+"""Typed views of API objects, quantities and conditions. No I/O."""

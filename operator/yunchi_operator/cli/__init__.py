@@ -1,0 +1,1 @@
+"""Command line: the only module tree that prints to a terminal."""

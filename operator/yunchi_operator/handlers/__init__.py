@@ -1,0 +1,1 @@
+"""Kopf registrations, one module per kind: parse, decide, apply."""

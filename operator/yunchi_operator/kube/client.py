@@ -1,0 +1,203 @@
+"""One small asynchronous client: raw bytes in and out of an API server.
+
+Configuration, authentication and TLS come from the official package; bodies are decoded by msgspec where they are
+used, because typed client models cost a hundred times the time and memory (ADR 0003).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"  # JSON is valid YAML
+READ_TIMEOUT_SECONDS = 30.0
+
+
+class ApiError(Exception):
+    """An API server's answer that is no success, or no answer at all.
+
+    Attributes:
+        status: HTTP status code; 0 when the server could not be reached.
+        reason: the Status object's reason, such as ``NotFound``, or ``Unreachable`` or ``Timeout``.
+        message: the server's words.
+    """
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{reason} ({status}): {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+
+class _Status(msgspec.Struct):
+    """The part of a Kubernetes ``Status`` object that tells what went wrong."""
+
+    message: str = ""
+    reason: str = ""
+
+
+class KubeClient:
+    """A connection pool to one API server."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self._api = api
+
+    @classmethod
+    async def connect(
+        cls, kubeconfig: Path | None = None, context: str | None = None, *, connections: int = 100
+    ) -> Self:
+        """Read a kubeconfig (default: ``$KUBECONFIG``, ``~/.kube/config``, then the pod's own account).
+
+        Args:
+            kubeconfig: file to read; None for the usual places.
+            context: context of that file; None for its current one.
+            connections: most parallel connections of the pool.
+
+        Raises:
+            ApiError: reason ``BadKubeconfig``, when no usable configuration is found.
+        """
+        configuration = Configuration()
+        try:
+            await load_kube_config(
+                config_file=str(kubeconfig) if kubeconfig else None,
+                context=context,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+        except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+            if kubeconfig or context:
+                raise ApiError(0, "BadKubeconfig", f"{kubeconfig or 'kubeconfig'}: {error}") from error
+            try:
+                load_incluster_config(client_configuration=configuration)
+            except ConfigException as nested:
+                raise ApiError(0, "BadKubeconfig", f"no kubeconfig and not in a pod: {nested}") from error
+        configuration.connection_pool_maxsize = connections
+        return cls(ApiClient(configuration))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._api.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def host(self) -> str:
+        """The API server's address."""
+        return str(self._api.configuration.host)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+        timeout_seconds: float = READ_TIMEOUT_SECONDS,
+    ) -> bytes:
+        """Send one request and return the body of the answer.
+
+        Args:
+            method: HTTP verb.
+            path: from the root of the server, such as ``/api/v1/nodes``; already percent-encoded.
+            body: anything msgspec encodes to JSON; None for no body.
+            query: query parameters.
+            content_type: of the body.
+            timeout_seconds: for the whole exchange.
+
+        Raises:
+            ApiError: for any answer of 300 or more, for a time-out, and when the server is unreachable.
+        """
+        response = await self._send(method, path, body, query, content_type, timeout_seconds)
+        try:
+            data = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError(0, "Unreachable", f"{self.host}: {error or type(error).__name__}") from error
+        if response.status >= 300:
+            raise _as_error(response.status, data)
+        return data
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, query: Mapping[str, str], *, idle_timeout_seconds: float = 90.0
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a watch: yields an iterator over the lines of the answer.
+
+        Raises:
+            ApiError: when the watch cannot be opened, or is silent for longer than the idle time-out.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=idle_timeout_seconds)
+        response = await self._send("GET", path, None, query, JSON, timeout)
+        try:
+            if response.status >= 300:
+                raise _as_error(response.status, await response.read())
+            yield self._lines(response)
+        finally:
+            response.close()
+
+    async def _lines(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        """The lines of a streamed answer, without a limit on their length."""
+        pending = b""
+        try:
+            async for chunk in response.content.iter_any():
+                *lines, pending = (pending + chunk).split(b"\n")
+                for line in lines:
+                    if line:
+                        yield line
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError(0, "Unreachable", f"{self.host}: {error or type(error).__name__}") from error
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        query: Mapping[str, str] | None,
+        content_type: str,
+        timeout: float | aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        """Send through the official package's session, with its authentication and TLS."""
+        api = self._api
+        headers = dict(api.default_headers) | {"Accept": JSON, "Content-Type": content_type}
+        await api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        rest = api.rest_client
+        if rest.pool_manager is None:
+            rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 - the package's own factory hook
+        url = self.host + path + (f"?{urlencode(query)}" if query else "")
+        limit = (
+            timeout if isinstance(timeout, aiohttp.ClientTimeout) else aiohttp.ClientTimeout(total=timeout)
+        )
+        data = None if body is None else msgspec.json.encode(body)
+        try:
+            response: aiohttp.ClientResponse = await rest.pool_manager.request(
+                method, url, data=data, headers=headers, timeout=limit
+            )
+        except (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError) as error:
+            reason = "Timeout" if isinstance(error, TimeoutError) else "Unreachable"
+            raise ApiError(0, reason, f"{self.host}: {error or type(error).__name__}") from error
+        return response
+
+
+def _as_error(status: int, body: bytes) -> ApiError:
+    """Read a Status object; servers and proxies on the way may answer with plain text instead."""
+    try:
+        told = msgspec.json.decode(body, type=_Status)
+    except msgspec.DecodeError:
+        told = _Status(message=body.decode(errors="replace")[:500])
+    return ApiError(status, told.reason or "Unknown", told.message or "no message")

@@ -1,0 +1,1 @@
+"""From a snapshot of the cluster to placements: pure decisions around the placement engine."""

@@ -1,0 +1,1 @@
+"""Divisions, departments and islands: pure decisions from observed and desired state."""
