@@ -1,0 +1,285 @@
+"""What the scheduler writes about pods: bindings, PodScheduled=False conditions, events.
+
+Bindings come first: they have their own connections' worth of concurrency, while conditions and events share a small
+rest, are dropped rather than queued without limit, and never delay a binding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from yunchi_operator.api.names import FIELD_MANAGER_SCHEDULER, SCHEDULER_NAME
+from yunchi_operator.kube.client import STRATEGIC_MERGE_PATCH, ApiError, KubeClient
+
+log = logging.getLogger(__name__)
+
+BIND_TIMEOUT_SECONDS = 15.0
+MESSAGE_LIMIT = 1024  # characters; the API's own limit of an event's note
+
+
+class Outcome(StrEnum):
+    """How a binding ended; the values are those of the metric's ``result`` label."""
+
+    BOUND = "bound"
+    LOST = "lost"
+    """The pod is gone, or was bound by somebody else (404, 409): nothing to do, the watch will tell."""
+    REFUSED = "refused"
+    """The server says no (4xx): try again later, something about the pod or our rights must change."""
+    FAILED = "failed"
+    """No answer, or a server error: the pod may even be bound; ask the watch, then try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A pod and the node chosen for it. The uid keeps a successor of the same name from being bound."""
+
+    namespace: str
+    name: str
+    uid: str
+    node: str
+
+    @property
+    def key(self) -> str:
+        """``namespace/name``."""
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One finished binding."""
+
+    target: Target
+    outcome: Outcome
+    message: str
+    seconds: float
+
+
+class Binder:
+    """Posts bindings with bounded concurrency: a fixed set of workers, not a task per pod."""
+
+    def __init__(self, client: KubeClient, done: Callable[[Bound], None], *, concurrency: int = 64) -> None:
+        """Describe where to post and whom to tell.
+
+        Args:
+            client: connection to the API server; its pool must hold at least ``concurrency`` connections.
+            done: called on the loop with each result; must not block.
+            concurrency: parallel posts.
+        """
+        self._client = client
+        self._done = done
+        self._concurrency = concurrency
+        self._waiting: deque[Target] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any binding is waiting or on its way."""
+        return bool(self._workers)
+
+    def submit(self, targets: Iterable[Target]) -> None:
+        """Queue bindings, in order."""
+        self._waiting.extend(targets)
+        missing = min(len(self._waiting), self._concurrency - len(self._workers))
+        for _ in range(missing):
+            worker = asyncio.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+
+    def withdraw(self) -> list[Target]:
+        """Take back what has not been sent yet, for instance when the Lease is lost."""
+        withdrawn = list(self._waiting)
+        self._waiting.clear()
+        return withdrawn
+
+    async def drain(self) -> None:
+        """Wait until everything submitted has been answered."""
+        while self._workers:
+            await asyncio.wait(self._workers)
+
+    async def _work(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while self._waiting:
+            target = self._waiting.popleft()
+            started = clock()
+            outcome, message = await self._bind(target)
+            self._done(Bound(target, outcome, message, clock() - started))
+
+    async def _bind(self, target: Target) -> tuple[Outcome, str]:
+        body = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": target.name, "namespace": target.namespace, "uid": target.uid},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": target.node},
+        }
+        path = f"/api/v1/namespaces/{target.namespace}/pods/{target.name}/binding"
+        try:
+            await self._client.request("POST", path, body=body, timeout_seconds=BIND_TIMEOUT_SECONDS)
+        except ApiError as error:
+            return _judge(error), str(error)
+        return Outcome.BOUND, ""
+
+
+def _judge(error: ApiError) -> Outcome:
+    """Sort the ways in which a binding can fail."""
+    if error.status in {404, 409}:
+        return Outcome.LOST
+    if 400 <= error.status < 500 and error.status not in {408, 429}:
+        return Outcome.REFUSED
+    return Outcome.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something to tell about one pod, in its condition and in an event.
+
+    Attributes:
+        target: the pod; its ``node`` is empty when there is none.
+        reason: of the condition: ``Unschedulable`` or ``SchedulingGated``; empty for a bound pod (event only).
+        message: for people.
+    """
+
+    target: Target
+    reason: str
+    message: str
+
+
+class Narrator:
+    """Writes conditions and events with a small concurrency; merges, and drops events first under pressure."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        now: Callable[[], str],
+        *,
+        identity: str,
+        concurrency: int = 8,
+        event_backlog: int = 500,
+    ) -> None:
+        """Describe where to write.
+
+        Args:
+            client: connection to the API server.
+            now: the present time as RFC 3339 with microseconds.
+            identity: this replica, for the events' reportingInstance.
+            concurrency: parallel writes.
+            event_backlog: most events that may wait; more are dropped and counted, for they only repeat what the
+                pods' conditions say.
+        """
+        self._client = client
+        self._now = now
+        self._identity = identity
+        self._conditions: dict[str, Note] = {}
+        self._said: dict[str, tuple[str, str, str]] = {}
+        self._events: deque[Note] = deque()
+        self._event_backlog = event_backlog
+        self._concurrency = concurrency
+        self._workers: set[asyncio.Task[None]] = set()
+        self.dropped_events = 0
+
+    def unschedulable(self, note: Note) -> None:
+        """Write the condition, unless the pod already says just this; then an event."""
+        said = (note.target.uid, note.reason, note.message)
+        if self._said.get(note.target.key) == said:
+            return
+        self._said[note.target.key] = said
+        self._conditions[note.target.key] = note
+        self._add_event(note)
+        self._start()
+
+    def scheduled(self, note: Note) -> None:
+        """Tell of a binding by an event; the API server itself writes the condition."""
+        self.forget(note.target.key)
+        self._add_event(note)
+        self._start()
+
+    def forget(self, key: str) -> None:
+        """The pod is bound or gone: drop what waits to be said about it."""
+        self._said.pop(key, None)
+        self._conditions.pop(key, None)
+
+    async def drain(self) -> None:
+        """Wait until all that waits has been written."""
+        while self._workers:
+            await asyncio.wait(self._workers)
+
+    def _add_event(self, note: Note) -> None:
+        if len(self._events) >= self._event_backlog:
+            self.dropped_events += 1
+        else:
+            self._events.append(note)
+
+    def _start(self) -> None:
+        waiting = len(self._conditions) + len(self._events)
+        for _ in range(min(waiting, self._concurrency - len(self._workers))):
+            worker = asyncio.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+
+    async def _work(self) -> None:
+        while self._conditions or self._events:
+            if self._conditions:
+                key = next(iter(self._conditions))
+                await self._write_condition(self._conditions.pop(key))
+            else:
+                await self._write_event(self._events.popleft())
+
+    async def _write_condition(self, note: Note) -> None:
+        pod = note.target
+        condition = {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": note.reason,
+            "message": note.message[:MESSAGE_LIMIT],
+            "lastTransitionTime": self._now()[:19] + "Z",
+        }
+        # The uid makes the server refuse the patch when a new pod has taken the name.
+        body = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
+        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/status"
+        try:
+            await self._client.request(
+                "PATCH",
+                path,
+                body=body,
+                query={"fieldManager": FIELD_MANAGER_SCHEDULER},
+                content_type=STRATEGIC_MERGE_PATCH,
+            )
+        except ApiError as error:
+            self._said.pop(pod.key, None)  # say it again next time
+            if error.status not in {404, 409}:
+                log.warning("%s: condition not written: %s", pod.key, error)
+
+    async def _write_event(self, note: Note) -> None:
+        path = f"/apis/events.k8s.io/v1/namespaces/{note.target.namespace}/events"
+        try:
+            await self._client.request("POST", path, body=self._event(note))
+        except ApiError as error:
+            log.debug("%s: event not written: %s", note.target.key, error)
+
+    def _event(self, note: Note) -> dict[str, Any]:
+        """An events.k8s.io/v1 Event as kube-scheduler writes it."""
+        pod, failed = note.target, bool(note.reason)
+        return {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{pod.name[:200]}.", "namespace": pod.namespace},
+            "eventTime": self._now(),
+            "type": "Warning" if failed else "Normal",
+            "reason": "FailedScheduling" if failed else "Scheduled",
+            "action": "Scheduling" if failed else "Binding",
+            "note": note.message[:MESSAGE_LIMIT],
+            "reportingController": SCHEDULER_NAME,
+            "reportingInstance": self._identity[:128],
+            "regarding": {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "namespace": pod.namespace,
+                "name": pod.name,
+                "uid": pod.uid,
+            },
+        }
