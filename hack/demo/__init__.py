@@ -1,0 +1,1 @@
+"""`make demo`: the Jiangsu example on a real control plane, told step by step."""

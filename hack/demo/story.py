@@ -1,0 +1,308 @@
+"""The demo's chapters. Each does one thing with real parts and fails loudly when its promise is not kept."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import generate
+from controlplane.binaries import Binaries
+from controlplane.cluster import ControlPlane
+from rich.table import Table
+
+from demo.actors import YunchiProcess, apply, environment_without_kubeconfig, get, running
+from demo.console import DemoFailedError, Narrator, comparison
+from demo.figures import Outcome, node_costs, outcome
+
+SYSTEM = generate.SYSTEM_NAMESPACE
+CHART = Path(__file__).resolve().parents[2] / "charts" / "yunchi"
+
+
+@dataclass(slots=True)
+class Stage:
+    """What the chapters share."""
+
+    narrator: Narrator
+    example: generate.Example
+    binaries: Binaries
+    pool: ControlPlane
+    member: ControlPlane
+    folder: Path
+
+    @property
+    def workload_pods(self) -> int:
+        """How many pods the departments' Deployments want."""
+        deployments = [*self.example.workloads, *self.example.growth]
+        return sum(deployment["spec"]["replicas"] for deployment in deployments)
+
+
+def install(stage: Stage) -> None:
+    """The chart, by the real helm: CRDs, policies, RBAC; both processes run beside it with its ServiceAccounts."""
+    plane = stage.pool
+    apply(plane, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}])
+    # kwok's nodes run no containers, so the Deployments stay at zero and this machine runs the processes.
+    values = ["--set", "operator.replicas=0", "--set", "scheduler.replicas=0"]
+    command = [str(stage.binaries.helm), "upgrade", "--install", "yunchi", str(CHART), "--namespace", SYSTEM, *values]
+    environment = environment_without_kubeconfig() | {"KUBECONFIG": str(plane.kubeconfig)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        raise DemoFailedError(f"helm: {done.stderr.strip()}")
+    apply(plane, stage.example.approvers)
+    kinds = get(plane, "crd")
+    stage.narrator.say(f"{len(kinds)} kinds, e.g. [bold]kubectl get yunchi -A[/]")
+
+
+def island(stage: Stage) -> None:
+    """Suzhou's own cluster, alive: its hosts, its workloads spread by kube-scheduler, an account that may only look."""
+    member = stage.member
+    nodes = [item for item in stage.example.member if item["kind"] == "Node"]
+    others = [item for item in stage.example.member if item["kind"] != "Node"]
+    errors = member.create_many([*nodes, *others])
+    if errors:
+        raise DemoFailedError(f"the member cluster refused {len(errors)} objects; the first: {errors[0]}")
+    member.start_kube_scheduler(None)
+    apply(member, _observer())
+    wanted = sum(item["spec"]["replicas"] for item in others if item["kind"] == "Deployment")
+    stage.narrator.wait("pods running on Suzhou's own cluster", wanted, lambda: _bound(member), seconds=120)
+    kubeconfig = member.service_account_kubeconfig("kube-system", "yunchi-observer")
+    secret = {"name": "member-suzhou", "namespace": SYSTEM}
+    data = {"kubeconfig": kubeconfig.read_text()}
+    apply(stage.pool, [{"apiVersion": "v1", "kind": "Secret", "metadata": secret, "stringData": data}])
+
+
+def _observer() -> list[dict[str, Any]]:
+    """A member's ServiceAccount that may list what an inventory needs, and nothing else."""
+    rbac = "rbac.authorization.k8s.io"
+    name = {"name": "yunchi-observer"}
+    rules = [
+        {"apiGroups": [""], "resources": ["nodes", "pods", "namespaces"], "verbs": ["list"]},
+        {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["list"]},
+        {"apiGroups": ["metrics.k8s.io"], "resources": ["nodes"], "verbs": ["list"]},
+    ]
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": name | {"namespace": "kube-system"}},
+        {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": name, "rules": rules},
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": name,
+            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "yunchi-observer"},
+            "subjects": [{"kind": "ServiceAccount", "name": "yunchi-observer", "namespace": "kube-system"}],
+        },
+    ]
+
+
+def province(stage: Stage) -> None:
+    """Divisions, pools, hosts, departments, clouds: applied once, reconciled by the operator."""
+    example = stage.example
+    by_code = {prefecture.code: prefecture for prefecture in example.prefectures}
+    lists = [generate.host_list_config_map(by_code[code], text) for code, text in example.host_lists.items()]
+    errors = stage.pool.create_many(example.nodes)
+    if errors:
+        raise DemoFailedError(f"{len(errors)} nodes were refused; the first: {errors[0]}")
+    apply(stage.pool, [*example.divisions, *example.pools, *lists, *example.tenancies, *example.departments])
+    wait_ready(stage, "departments with namespace, quota and network policy", "departments", len(example.departments))
+    wait_ready(stage, "clouds inventoried", "cloudtenancies", len(example.tenancies))
+    _show_inventory(stage)
+
+
+def wait_ready(stage: Stage, title: str, kind: str, total: int) -> None:
+    """Wait until so many objects of a kind have the condition Ready=True."""
+
+    def ready() -> int:
+        items = get(stage.pool, kind, "-A")
+        return sum(_condition(item, "Ready").get("status") == "True" for item in items)
+
+    stage.narrator.wait(title, total, ready, seconds=90)
+
+
+def _condition(item: dict[str, Any], kind: str) -> dict[str, str]:
+    conditions: list[dict[str, str]] = item.get("status", {}).get("conditions", [])
+    return next((condition for condition in conditions if condition["type"] == kind), {})
+
+
+def _show_inventory(stage: Stage) -> None:
+    """The islands as they are found: what they have, and how little of it is used."""
+    table = Table(title="Thirteen islands, as inventoried", expand=False)
+    for heading in ("cloud", "source"):
+        table.add_column(heading)
+    for heading in ("nodes", "CPU", "memory", "CPU used", "CPU requested", "workloads"):
+        table.add_column(heading, justify="right")
+    for item in get(stage.pool, "cloudtenancies"):
+        found = item["status"]["inventory"]
+        source = "cluster" if "kubeconfigSecretRef" in item["spec"]["source"] else "host list"
+        cells = [str(found["nodes"]), str(found["cpu"]), str(found["memory"])]
+        used, requested = found.get("cpuUsedPercent"), found.get("cpuRequestedPercent")
+        shares = ["–" if value is None else f"{value} %" for value in (used, requested)]
+        table.add_row(item["metadata"]["name"], source, *cells, *shares, str(found["workloads"]))
+    stage.narrator.console.print(table)
+
+
+def baseline(stage: Stage) -> Outcome:
+    """kube-scheduler with MostAllocated packs the very same pods on the very same nodes first."""
+    plane = stage.pool
+    config = plane.most_allocated_config("yunchi")
+    scheduler = plane.start_kube_scheduler(config, name="baseline")
+    apply(plane, stage.example.workloads)
+    stage.narrator.wait(
+        "pods bound by kube-scheduler", stage.workload_pods, lambda: _bound(plane), seconds=180, patience=15
+    )
+    result = _measure(stage)
+    scheduler.stop()
+    return result
+
+
+def clear(stage: Stage) -> None:
+    """Delete every workload pod; the Deployments make new ones, which wait for a scheduler."""
+    plane = stage.pool
+    before = {pod["metadata"]["uid"] for pod in get(plane, "pods", "-A")}
+    for namespace in {item["metadata"]["namespace"] for item in stage.example.workloads}:
+        plane.kubectl("delete", "--raw", f"/api/v1/namespaces/{namespace}/pods?gracePeriodSeconds=0")
+    total = stage.workload_pods
+
+    def renewed() -> int:
+        pods = get(plane, "pods", "-A")
+        left = sum(pod["metadata"]["uid"] in before for pod in pods)
+        return len(pods) - 2 * left
+
+    stage.narrator.wait("fresh pods waiting for a scheduler", total, renewed, seconds=90)
+
+
+def yunchi(stage: Stage) -> Outcome:
+    """Yunchi packs them."""
+    total = stage.workload_pods
+    stage.narrator.wait("pods bound by Yunchi", total, lambda: _bound(stage.pool), seconds=120)
+    return _measure(stage)
+
+
+def _bound(plane: ControlPlane) -> int:
+    return sum("nodeName" in pod["spec"] for pod in get(plane, "pods", "-A"))
+
+
+def _measure(stage: Stage) -> Outcome:
+    nodes = get(stage.pool, "nodes")
+    costs = node_costs(nodes, get(stage.pool, "nodepools"))
+    return outcome(nodes, get(stage.pool, "pods", "-A"), costs)
+
+
+def approve(stage: Stage) -> None:
+    """A department asks for more than its prefecture may grant alone; two tiers say yes, each with its own account."""
+    plane, narrator = stage.pool, stage.narrator
+    request = stage.example.requests[0]
+    name, namespace = request["metadata"]["name"], request["metadata"]["namespace"]
+    department = plane.user_kubeconfig(f"{generate.GROWING}-admin")
+    apply(plane, stage.example.growth, kubeconfig=department)
+    _expect(stage, stage.example.growth[0], "ReplicaFailure", "True", "FailedCreate")
+    apply(plane, [request], kubeconfig=department)
+    _expect(stage, request, "Ready", "False", "WaitingForApproval")
+    for code in (generate.MEMBER, generate.PROVINCE):
+        approval = _approval(code, request)
+        apply(plane, [approval], kubeconfig=plane.user_kubeconfig(approval["spec"]["approver"]))
+        narrator.say(f"{approval['spec']['approver']}: kubectl apply -f approval.yaml (Approve, division {code})")
+    _expect(stage, request, "Ready", "True", "Granted")
+    quota = json.loads(plane.kubectl("get", "resourcequota", "yunchi-quota", "-n", namespace, "-o", "json").stdout)
+    hard = ", ".join(f"{resource} {limit}" for resource, limit in sorted(quota["spec"]["hard"].items()))
+    narrator.say(f"ResourceQuota of {namespace} is now {hard}")
+    # The ReplicaSet controller retries a refusal with a growing back-off; a new rollout saves the audience the wait.
+    plane.kubectl("rollout", "restart", f"deployment/{name}", "-n", namespace, kubeconfig=department)
+
+
+def _approval(code: str, request: dict[str, Any]) -> dict[str, Any]:
+    """One division's yes to the request as it stands."""
+    meta = request["metadata"]
+    target = {"kind": "QuotaRequest", "namespace": meta["namespace"], "name": meta["name"], "generation": 1}
+    return {
+        "apiVersion": generate.API,
+        "kind": "Approval",
+        "metadata": {"name": f"{meta['name']}-{code}"},
+        "spec": {"division": code, "approver": f"approver-{code}", "decision": "Approve", "target": target},
+    }
+
+
+def _expect(stage: Stage, item: dict[str, Any], kind: str, status: str, reason: str) -> None:
+    """Wait until an object's condition has that status and reason, and print its message."""
+    meta = item["metadata"]
+    what = (item["kind"].lower(), meta["name"], "-n", meta["namespace"])
+    condition: dict[str, str] = {}
+
+    def reached() -> int:
+        condition.update(_condition(json.loads(stage.pool.kubectl("get", *what, "-o", "json").stdout), kind))
+        return int((condition.get("status"), condition.get("reason")) == (status, reason))
+
+    stage.narrator.wait(f"{item['kind']} {meta['name']}: {kind}={status}, {reason}", 1, reached, seconds=30)
+    stage.narrator.say(f"[dim]{condition.get('message', '')}[/]")
+
+
+def bound_gap(stage: Stage) -> tuple[Decimal, int]:
+    """The proven lower bounds (cost, nodes) for the live pods, from the offline planner on what kubectl prints."""
+    text = stage.pool.kubectl("get", "nodes,nodepools,pods", "-A", "-o", "json").stdout
+    command = [sys.executable, "-m", "yunchi_operator.cli.main", "plan", "-", "--mode", "repack", "-o", "json"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        raise DemoFailedError(f"yunchi plan ended with {done.returncode}: {done.stderr.strip()}")
+    bound = json.loads(done.stdout, parse_float=Decimal)["bound"]
+    return Decimal(bound["cost"]), int(bound["nodes"])
+
+
+def show(stage: Stage, before: Outcome, after: Outcome, bound: tuple[Decimal, int]) -> None:
+    """The result, and the promise: everything placed, on fewer and cheaper nodes than kube-scheduler used."""
+    names = {prefecture.code: prefecture.zh for prefecture in stage.example.prefectures}
+    console = stage.narrator.console
+    console.print(comparison(names, before, after))
+    least_cost, least_nodes = bound
+    gap = (after.total.cost - least_cost) / least_cost
+    console.print(
+        f"   {before.total.hosts} hosts of thirteen islands → [bold]{after.total.used} nodes[/] in use"
+        f" (kube-scheduler: {before.total.used}; nobody can use fewer than {least_nodes})"
+    )
+    console.print(
+        f"   cost {after.total.cost:f} (kube-scheduler: {before.total.cost:f};"
+        f" proven bound: {least_cost:f}; [bold]gap {100 * gap:.2f} %[/])"
+    )
+    if after.pending:
+        raise DemoFailedError(f"{after.pending} pods are left pending")
+    if (after.total.used, after.total.cost) >= (before.total.used, before.total.cost):
+        raise DemoFailedError("Yunchi used no fewer nodes than kube-scheduler")
+
+
+def metrics(stage: Stage, processes: list[YunchiProcess]) -> None:
+    """A look at what Prometheus would scrape."""
+    for process in processes:
+        lines = [line for line in process.metrics().splitlines() if line.startswith("yunchi_")]
+        if not lines:
+            raise DemoFailedError(f"{process.metrics_url} has no yunchi_ metric")
+        stage.narrator.say(f"{process.metrics_url}: {len(lines)} series, such as")
+        for line in lines[:: max(1, len(lines) // 4)][:4]:
+            stage.narrator.say(f"  [dim]{line}[/]")
+
+
+def tell(stage: Stage, at_the_end: Callable[[Stage], None]) -> None:
+    """All chapters in order; `at_the_end` is called while everything still runs."""
+    narrator = stage.narrator
+    with narrator.step("Install the chart with helm"):
+        install(stage)
+    with narrator.step("One island is a live cluster: Suzhou"):
+        island(stage)
+    with running("operator", stage.pool, stage.folder) as operator:
+        with narrator.step("Divisions, departments and clouds of Jiangsu"):
+            province(stage)
+        with narrator.step("逐级审批: a quota request climbs two tiers"):
+            approve(stage)
+        with narrator.step("Baseline: kube-scheduler (MostAllocated) packs the departments' pods"):
+            before = baseline(stage)
+        with narrator.step("The same pods again, on empty nodes"):
+            clear(stage)
+        with running("scheduler", stage.pool, stage.folder) as scheduler:
+            with narrator.step("Yunchi packs them"):
+                after = yunchi(stage)
+                bound = bound_gap(stage)
+            show(stage, before, after, bound)
+            with narrator.step("Metrics to scrape"):
+                metrics(stage, [operator, scheduler])
+            at_the_end(stage)
