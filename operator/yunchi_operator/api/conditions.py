@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from .kinds import Condition
+from yunchi_operator.api.kinds import Condition
 
 Truth = Literal["True", "False", "Unknown"]
 MESSAGE_LIMIT = 4096

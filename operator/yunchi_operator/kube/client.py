@@ -6,9 +6,9 @@ used, because typed client models cost a hundred times the time and memory (ADR 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -23,6 +23,8 @@ MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"  # JSON is valid YAML
 READ_TIMEOUT_SECONDS = 30.0
+UNTRUSTED_ENVIRONMENT = {"trust_env": False}
+"""Session option: proxy variables and ``.netrc`` must not capture API traffic."""
 
 
 class ApiError(Exception):
@@ -48,11 +50,23 @@ class _Status(msgspec.Struct):
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How an API server is reached, for a library that opens connections of its own."""
+
+    server: str
+    ca_path: str | None
+    token: str | None
+    certificate_path: str | None
+    key_path: str | None
+
+
 class KubeClient:
     """A connection pool to one API server."""
 
-    def __init__(self, api: ApiClient) -> None:
+    def __init__(self, api: ApiClient, *, body_limit_bytes: int | None = None) -> None:
         self._api = api
+        self._body_limit_bytes = body_limit_bytes
 
     @classmethod
     async def connect(
@@ -84,7 +98,22 @@ class KubeClient:
             except ConfigException as nested:
                 raise ApiError(0, "BadKubeconfig", f"no kubeconfig and not in a pod: {nested}") from error
         configuration.connection_pool_maxsize = connections
+        configuration.client_session_kwargs = UNTRUSTED_ENVIRONMENT
         return cls(ApiClient(configuration))
+
+    async def connection(self) -> Connection:
+        """The present address and credentials (a token may have been renewed since the last call)."""
+        configuration = self._api.configuration
+        headers: dict[str, str] = {}
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], "/", "GET", None)
+        told = {name.lower(): value for name, value in headers.items()}.get("authorization", "")
+        return Connection(
+            server=self.host,
+            ca_path=configuration.ssl_ca_cert,
+            token=told.removeprefix("Bearer ") or None,
+            certificate_path=configuration.cert_file,
+            key_path=configuration.key_file,
+        )
 
     async def close(self) -> None:
         """Close every connection."""
@@ -124,11 +153,14 @@ class KubeClient:
         Raises:
             ApiError: for any answer of 300 or more, for a time-out, and when the server is unreachable.
         """
-        response = await self._send(method, path, body, query, content_type, timeout_seconds)
+        limit = aiohttp.ClientTimeout(total=timeout_seconds)
+        response = await self._send(method, path, body, query, content_type, limit)
         try:
-            data = await response.read()
+            data = await self._read(response)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ApiError(0, "Unreachable", f"{self.host}: {error or type(error).__name__}") from error
+            raise self._no_answer(error) from error
+        finally:
+            response.release()
         if response.status >= 300:
             raise _as_error(response.status, data)
         return data
@@ -161,7 +193,25 @@ class KubeClient:
                     if line:
                         yield line
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ApiError(0, "Unreachable", f"{self.host}: {error or type(error).__name__}") from error
+            raise self._no_answer(error) from error
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The whole body, or as much as the limit allows plus the news that it was longer."""
+        if self._body_limit_bytes is None:
+            return await response.read()
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > self._body_limit_bytes:
+                response.close()
+                raise ApiError(0, "TooLarge", f"{self.host}: answer of over {self._body_limit_bytes} bytes")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _no_answer(self, error: Exception) -> ApiError:
+        reason = "Timeout" if isinstance(error, TimeoutError) else "Unreachable"
+        return ApiError(0, reason, f"{self.host}: {str(error) or type(error).__name__}")
 
     async def _send(
         self,
@@ -170,7 +220,7 @@ class KubeClient:
         body: Any,
         query: Mapping[str, str] | None,
         content_type: str,
-        timeout: float | aiohttp.ClientTimeout,
+        limit: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
         """Send through the official package's session, with its authentication and TLS."""
         api = self._api
@@ -180,17 +230,19 @@ class KubeClient:
         if rest.pool_manager is None:
             rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 - the package's own factory hook
         url = self.host + path + (f"?{urlencode(query)}" if query else "")
-        limit = (
-            timeout if isinstance(timeout, aiohttp.ClientTimeout) else aiohttp.ClientTimeout(total=timeout)
-        )
         data = None if body is None else msgspec.json.encode(body)
         try:
             response: aiohttp.ClientResponse = await rest.pool_manager.request(
-                method, url, data=data, headers=headers, timeout=limit
+                method,
+                url,
+                data=data,
+                headers=headers,
+                timeout=limit,
+                allow_redirects=False,  # an API server sends none; a forged one must not lead credentials astray
+                server_hostname=api.configuration.tls_server_name,
             )
-        except (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError) as error:
-            reason = "Timeout" if isinstance(error, TimeoutError) else "Unreachable"
-            raise ApiError(0, reason, f"{self.host}: {error or type(error).__name__}") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._no_answer(error) from error
         return response
 
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from .client import ApiError, KubeClient
+from yunchi_operator.kube.client import ApiError, KubeClient
 
 log = logging.getLogger(__name__)
 
