@@ -1,1 +1,45 @@
 """Placement engine: packs items on nodes with a proven bound. Knows no Kubernetes."""
+
+from yunchi_placement.problem import (
+    Bound,
+    Constraints,
+    Effort,
+    InvalidProblem,
+    Item,
+    Node,
+    NodeTerm,
+    Objective,
+    Problem,
+    Progress,
+    Reason,
+    Requirement,
+    Solution,
+    Stage,
+    Taint,
+    Toleration,
+    Unplaced,
+    validate,
+)
+from yunchi_placement.solve import solve
+
+__all__ = [
+    "Bound",
+    "Constraints",
+    "Effort",
+    "InvalidProblem",
+    "Item",
+    "Node",
+    "NodeTerm",
+    "Objective",
+    "Problem",
+    "Progress",
+    "Reason",
+    "Requirement",
+    "Solution",
+    "Stage",
+    "Taint",
+    "Toleration",
+    "Unplaced",
+    "solve",
+    "validate",
+]
