@@ -139,9 +139,7 @@ def _cached(tools: list[Tool], folder: Path) -> dict[str, Path]:
     present = [(tool, folder / tool.name) for tool in tools if os.access(folder / tool.name, os.X_OK)]
     with ThreadPoolExecutor(max_workers=8) as threads:
         versions = list(threads.map(lambda item: reported_version(*item), present))
-    return {
-        tool.name: path for (tool, path), version in zip(present, versions, strict=True) if version == tool.version
-    }
+    return {tool.name: path for (tool, path), version in zip(present, versions, strict=True) if version == tool.version}
 
 
 def _build_all(tools: list[Tool], folder: Path, progress: Progress) -> None:

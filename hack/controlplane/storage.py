@@ -50,7 +50,8 @@ def _wait_for(descriptor: int, path: Path, progress: Progress, timeout: float) -
         except BlockingIOError:
             now = time.monotonic()
             if now - started >= timeout:
-                raise ControlPlaneError(f"Another process has held {path} for {timeout:.0f} s; end it and retry") from None
+                held = f"Another process has held {path} for {timeout:.0f} s"
+                raise ControlPlaneError(f"{held}; end it and retry") from None
             if now - told >= HEARTBEAT_SECONDS:
                 progress(f"waiting for another build to finish ({now - started:.0f} s)")
                 told = now
