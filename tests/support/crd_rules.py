@@ -196,7 +196,7 @@ def amounts(crd: Crd) -> Iterator[str]:
     ]
     for field in found:
         checks = field.schema["additionalProperties"].get("x-kubernetes-validations", [])
-        if not ("isQuantity" in str(checks) and "sign()" in str(checks)):
+        if not ("isQuantity" in str(checks) and "isLessThan" in str(checks)):
             yield f"{field.path}: amounts are not checked; copy the rules of another map of amounts"
         if field.schema.get("x-kubernetes-validations") != found[0].schema.get("x-kubernetes-validations"):
             yield f"{field.path}: its rules differ from those of {found[0].path}"
