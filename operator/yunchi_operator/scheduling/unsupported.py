@@ -1,0 +1,59 @@
+"""Hard rules of kube-scheduler that this version cannot honour yet: such a pod is never placed, and told why."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from yunchi_operator.api.core import Pod, Volume
+
+PREFIX: Final = "unsupported:"
+POD_AFFINITY: Final = "pod-affinity"
+ANTI_AFFINITY: Final = "pod-anti-affinity"
+NAMESPACE_SELECTOR: Final = "namespace-selector"
+TOPOLOGY_SPREAD: Final = "topology-spread"
+VOLUMES: Final = "volumes"
+RESOURCE_CLAIMS: Final = "resource-claims"
+SCHEDULING_GROUP: Final = "scheduling-group"
+
+_ELSEWHERE = "or let kube-scheduler place it: schedulerName: default-scheduler"
+REMEDIES: Final[dict[str, str]] = {
+    POD_AFFINITY: f"make the required podAffinity preferred, {_ELSEWHERE}",
+    ANTI_AFFINITY: f"use topologyKey kubernetes.io/hostname or make the podAntiAffinity preferred, {_ELSEWHERE}",
+    NAMESPACE_SELECTOR: "give the Namespace objects too (kubectl get namespaces -o yaml), or list names in namespaces",
+    TOPOLOGY_SPREAD: f"set whenUnsatisfiable: ScheduleAnyway, {_ELSEWHERE}",
+    VOLUMES: f"its volumes may bind it to certain nodes, which is not modelled yet; {_ELSEWHERE[3:]}",
+    RESOURCE_CLAIMS: f"ask for an extended resource instead of a claim, {_ELSEWHERE}",
+    SCHEDULING_GROUP: f"remove the scheduling group, {_ELSEWHERE}",
+}
+"""What helps, by rule."""
+
+
+def own_rule(pod: Pod) -> str | None:
+    """The first hard rule of the pod's own spec that is not modelled; anti-affinity is judged elsewhere."""
+    spec = pod.spec
+    if spec.resource_claims:
+        return RESOURCE_CLAIMS
+    if spec.scheduling_group is not None:
+        return SCHEDULING_GROUP
+    if spec.affinity.pod_affinity.required:
+        return POD_AFFINITY
+    if any(one.when_unsatisfiable != "ScheduleAnyway" for one in spec.topology_spread_constraints):
+        return TOPOLOGY_SPREAD
+    if any(_binds(volume) for volume in spec.volumes):
+        return VOLUMES
+    return None
+
+
+def _binds(volume: Volume) -> bool:
+    """Whether kube-scheduler looks at nodes because of this volume (claims, zonal disks, exclusive disks)."""
+    sources = (
+        volume.persistent_volume_claim,
+        volume.ephemeral,
+        volume.gce_persistent_disk,
+        volume.aws_elastic_block_store,
+        volume.azure_disk,
+        volume.cinder,
+        volume.iscsi,
+        volume.rbd,
+    )
+    return any(source is not None for source in sources)
