@@ -25,6 +25,7 @@ from controlplane.processes import Process, minimal_environment, start, start_re
 
 __all__ = ["DEFAULT_COMPONENTS", "ControlPlane", "scheduler_configuration", "start_control_plane"]
 
+_STOP_SECONDS = 5.0  # an API server would wait a minute for its watchers to go
 _STOP_ORDER_LAST = (components.API_SERVER, components.ETCD)
 
 
@@ -224,9 +225,9 @@ class ControlPlane:
         """Stop a part and start it again on the same ports with the same data.
 
         Args:
-            name: Such as `kube-apiserver`.
+            name: Such as `kube-apiserver`; `processes[name].kill()` before it makes an outage of any length.
         """
-        self.processes.pop(name).stop()
+        self.processes.pop(name).stop(_STOP_SECONDS)
         process = self._start(name, self._commands[name])
         if name == components.API_SERVER:
             launch.wait_ready(self.url, self.tls, [process])
@@ -239,7 +240,7 @@ class ControlPlane:
             self.processes[name].terminate()
         for name in [*clients, *_STOP_ORDER_LAST]:
             if name in self.processes:
-                self.processes.pop(name).stop()
+                self.processes.pop(name).stop(_STOP_SECONDS)
         if self._reaper is not None:
             end_all(self.folder / "run")  # a part that failed half-way through its start
             self._reaper.stop()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -175,7 +176,10 @@ def scheduler_command(binaries: Binaries, configuration: Path) -> list[str]:
 
 
 def scheduler_configuration(
-    scheduler_name: str = "default-scheduler", strategy: str = "MostAllocated", queries_per_second: int = 2000
+    scheduler_name: str = "default-scheduler",
+    strategy: str = "MostAllocated",
+    queries_per_second: int = 2000,
+    fit_weight: int | None = None,
 ) -> str:
     """A KubeSchedulerConfiguration; the control plane fills in its kubeconfig.
 
@@ -183,6 +187,8 @@ def scheduler_configuration(
         scheduler_name: Which `spec.schedulerName` it serves.
         strategy: MostAllocated packs, LeastAllocated spreads.
         queries_per_second: Limit of its client; the burst is twice that.
+        fit_weight: Weight of the strategy among the scores; by default 1, and kube-scheduler's own soft spreading of a
+            Deployment's replicas (weight 2) outweighs packing them.
     """
     resources = [{"name": "cpu", "weight": 1}, {"name": "memory", "weight": 1}]
     fit = {
@@ -190,14 +196,18 @@ def scheduler_configuration(
         "kind": "NodeResourcesFitArgs",
         "scoringStrategy": {"type": strategy, "resources": resources},
     }
+    profile: dict[str, Any] = {
+        "schedulerName": scheduler_name,
+        "pluginConfig": [{"name": "NodeResourcesFit", "args": fit}],
+    }
+    if fit_weight is not None:
+        profile["plugins"] = {"score": {"enabled": [{"name": "NodeResourcesFit", "weight": fit_weight}]}}
     document = {
         "apiVersion": "kubescheduler.config.k8s.io/v1",
         "kind": "KubeSchedulerConfiguration",
         "leaderElection": {"leaderElect": False},
         "clientConnection": {"qps": queries_per_second, "burst": 2 * queries_per_second},
-        "profiles": [
-            {"schedulerName": scheduler_name, "pluginConfig": [{"name": "NodeResourcesFit", "args": fit}]},
-        ],
+        "profiles": [profile],
     }
     return yaml.safe_dump(document, sort_keys=False)
 
