@@ -7,12 +7,12 @@ An object is read first and left alone when all that is wanted is there and noth
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
 
 from yunchi_operator.api.names import API_VERSION, FIELD_MANAGER_OPERATOR
+from yunchi_operator.api.quantities import parse
 from yunchi_operator.kube import paths
 from yunchi_operator.kube.client import APPLY_PATCH, ApiError, KubeClient
 
@@ -66,7 +66,7 @@ async def apply_status(
     name: str,
     status: Plain,
     *,
-    resource_version: str = "",
+    uid: str,
     manager: str = FIELD_MANAGER_OPERATOR,
 ) -> Plain:
     """Write the whole status of one of our objects; the caller has compared before.
@@ -77,7 +77,7 @@ async def apply_status(
         namespace: of the object; empty for a cluster-wide one.
         name: of the object.
         status: everything that we say; what is left out and was ours goes.
-        resource_version: when given, the write is refused (409) if the object has changed since.
+        uid: of the object that was decided about; the write is refused (409) if another took its name meanwhile.
         manager: field manager.
 
     Returns:
@@ -86,9 +86,7 @@ async def apply_status(
     Raises:
         ApiError: when the server refuses or is not reached; an object that is gone gives 404, it is never created.
     """
-    metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
-    if resource_version:
-        metadata["resourceVersion"] = resource_version
+    metadata = {"name": name, "uid": uid} | ({"namespace": namespace} if namespace else {})
     body = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": status}
     return await _apply(client, paths.ours(kind, namespace, name) + "/status", body, manager)
 
@@ -104,9 +102,14 @@ def holds(live: Plain, desired: Plain, manager: str) -> bool:
     """Whether an apply of ``desired`` would change nothing in ``live``."""
     wanted = {key: value for key, value in desired.items() if key not in _IDENTITY and key != "metadata"}
     labels = {key: desired["metadata"].get(key, {}) for key in _METADATA}
-    if not _contains(live, wanted) or not _contains(live.get("metadata", {}), labels):
+    metadata = live.get("metadata", {})
+    if any(metadata.get(kind, {}).get(key) != text for kind in _METADATA for key, text in labels[kind].items()):
         return False
-    return _owned(live, manager) == set(_leaves(wanted | {"metadata": {k: v for k, v in labels.items() if v}}))
+    if not _contains(live, wanted):
+        return False
+    owned = _owned(live, manager)
+    leaves = _leaves(wanted | {"metadata": {kind: texts for kind, texts in labels.items() if texts}})
+    return owned == {_as_owned(leaf, owned) for leaf in leaves}
 
 
 def _contains(live: object, wanted: object) -> bool:
@@ -121,10 +124,12 @@ def _contains(live: object, wanted: object) -> bool:
 
 
 def _same_amount(live: object, wanted: object) -> bool:
-    """Whether two scalars are the same number in different spelling, such as 2 and "2"."""
+    """Whether two scalars are the same quantity in different spelling, such as 2, "2" and "2000m"."""
+    if not isinstance(live, str | int) or not isinstance(wanted, str | int):
+        return False
     try:
-        return live is not None and Decimal(str(live)) == Decimal(str(wanted))
-    except InvalidOperation:
+        return parse(live) == parse(wanted)
+    except ValueError:
         return False
 
 
@@ -135,6 +140,11 @@ def _leaves(value: Plain, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...
             yield from _leaves(dict(inner), (*path, key))
         else:
             yield (*path, key)
+
+
+def _as_owned(leaf: tuple[str, ...], owned: set[tuple[str, ...]]) -> tuple[str, ...]:
+    """The path under which a leaf is owned: mappings such as ``roleRef`` are owned as a whole."""
+    return next((leaf[:end] for end in range(1, len(leaf)) if leaf[:end] in owned), leaf)
 
 
 def _owned(live: Plain, manager: str) -> set[tuple[str, ...]]:

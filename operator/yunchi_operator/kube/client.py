@@ -211,7 +211,7 @@ class KubeClient:
 
     def _no_answer(self, error: Exception) -> ApiError:
         reason = "Timeout" if isinstance(error, TimeoutError) else "Unreachable"
-        return ApiError(0, reason, f"{self.host}: {str(error) or type(error).__name__}")
+        return ApiError(0, reason, f"{self.host}: {_cause(error)}")
 
     async def _send(
         self,
@@ -244,6 +244,15 @@ class KubeClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._no_answer(error) from error
         return response
+
+
+def _cause(error: Exception) -> str:
+    """What went wrong, in words that stay the same from try to try: aiohttp's own hold memory addresses."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return str(error.certificate_error)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or str(error.os_error)
+    return str(error) or type(error).__name__
 
 
 def _as_error(status: int, body: bytes) -> ApiError:

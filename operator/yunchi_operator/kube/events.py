@@ -1,7 +1,7 @@
 """Events for people: what was decided about an object, once, without ever holding up the work.
 
-Posting is a side effect that may fail: events wait in a short queue, the oldest are dropped when it is full, and the same
-words about the same object are not repeated within the quiet time.
+Posting is a side effect that may fail: events wait in a short queue, the oldest are dropped when it is full, and the
+same words about the same object are not repeated within the quiet time.
 """
 
 from __future__ import annotations

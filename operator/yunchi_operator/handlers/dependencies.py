@@ -1,0 +1,62 @@
+"""Which objects a change concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from yunchi_operator.api.kinds import Approval, Department, Kind, QuotaRequest
+from yunchi_operator.handlers.store import Change, Key, Store
+
+
+def concerned(change: Change, store: Store) -> Iterator[Key]:
+    """Keys of the other objects whose state may follow from this change (the object itself is not among them)."""
+    old, new = change.old, change.new
+    match change.key.kind:
+        case "Division" if _spec_changed(old, new):
+            for shelf in (store.divisions, store.departments, store.requests, store.tenancies):
+                yield from (key for key in shelf.every_key() if key != change.key)
+        case "Department" if _spec_changed(old, new) or _holdings(old) != _holdings(new):
+            for namespace in _holdings(old) | _holdings(new):
+                yield from _requests_in(namespace, store)
+        case "QuotaRequest":
+            yield from _around_request(change, store)
+        case "Approval":
+            for side in (old, new):
+                if isinstance(side, Approval):
+                    yield Key("QuotaRequest", side.spec.target.namespace, side.spec.target.name)
+
+
+def _spec_changed(old: Kind | None, new: Kind | None) -> bool:
+    if old is None or new is None:
+        return True
+    return (old.metadata.uid, old.metadata.generation) != (new.metadata.uid, new.metadata.generation)
+
+
+def _holdings(side: Kind | None) -> set[str]:
+    return {*side.spec.namespaces, *side.status.namespaces} if isinstance(side, Department) else set()
+
+
+def _requests_in(namespace: str, store: Store) -> Iterator[Key]:
+    for request in store.requests.where(namespace):
+        yield Key("QuotaRequest", namespace, request.metadata.name)
+
+
+def _around_request(change: Change, store: Store) -> Iterator[Key]:
+    _, namespace, name = change.key
+    if _spec_changed(change.old, change.new) or _tiers(change.old) != _tiers(change.new):
+        for approval in store.approvals.where(namespace, name):
+            yield Key("Approval", "", approval.metadata.name)
+    if _granted(change.old) != _granted(change.new):
+        for department in store.departments:
+            if namespace in department.spec.namespaces:
+                yield Key("Department", "", department.metadata.name)
+
+
+def _tiers(side: Kind | None) -> tuple[str, ...]:
+    return side.status.required_divisions if isinstance(side, QuotaRequest) else ()
+
+
+def _granted(side: Kind | None) -> dict[str, str | int]:
+    if not isinstance(side, QuotaRequest) or side.metadata.deletion_timestamp is not None:
+        return {}
+    return side.status.granted
