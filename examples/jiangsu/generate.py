@@ -169,7 +169,8 @@ def build(seed: int = 1) -> Example:
     rng = random.Random(seed)
     nodes = list(_nodes(rng))
     units = list(_units())
-    workloads = {unit.name: list(_deployments(rng, unit)) for unit in units}
+    arches = _arches_by_zone(nodes)
+    workloads = {unit.name: list(_deployments(rng, unit, arches[unit.prefecture.code])) for unit in units}
     growing = next(unit for unit in units if unit.name == GROWING)
     member_units = [unit for unit in units if unit.prefecture.code == MEMBER]
     return Example(
@@ -441,16 +442,27 @@ def _any_of(*arches: str) -> Manifest:
     return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term}}}
 
 
-def _deployments(rng: random.Random, unit: Unit) -> Iterator[Manifest]:
-    """Some six systems: most built for one architecture, a third pinned to the department's own prefecture."""
+def _arches_by_zone(nodes: list[Manifest]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for node in nodes:
+        labels = node["metadata"]["labels"]
+        found.setdefault(labels["topology.kubernetes.io/zone"], set()).add(labels["kubernetes.io/arch"])
+    return found
+
+
+def _deployments(rng: random.Random, unit: Unit, arches: set[str]) -> Iterator[Manifest]:
+    """Some six systems for architectures that the prefecture owns: most run on one only, a third must stay there."""
+    kinds = [(_ARM64, "arm64", 50), (_AMD64, "amd64", 25), (_LOONG64, "loong64", 5)]
+    choices = [(placement, weight) for placement, arch, weight in kinds if arch in arches]
+    choices.append((_any_of("arm64", "amd64"), 20))
     big = unit.prefecture.hosts >= 20
     for system in rng.sample(SYSTEMS, 8 if big else 6):
-        arch = rng.choices((_ARM64, _AMD64, _LOONG64, _any_of("arm64", "amd64")), (50, 25, 5, 20))[0]
+        arch = rng.choices([placement for placement, _ in choices], [weight for _, weight in choices])[0]
         shape = rng.choices(SHAPES, SHAPE_WEIGHTS)[0]
         if arch is _LOONG64:
             shape = rng.choice(SHAPES[:6])
         pinned = unit.prefecture.code if arch in (_ARM64, _AMD64) and rng.random() < 0.35 else None
-        spread = rng.random() < 0.15
+        spread = arch is _ARM64 and rng.random() < 0.25
         replicas = rng.randint(2, 3) if spread or pinned else rng.randint(2, 7)
         yield _deployment(unit, system, replicas, shape, arch, zone=pinned, spread=spread)
     if big and unit.name.endswith(("-health", "-ga", "-data")):

@@ -13,9 +13,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "examples" / "jiangsu"))  # the generator is an example, not a package
 
 import generate  # noqa: E402 - found through the line above
+
 from controlplane.binaries import ensure_binaries  # noqa: E402
 from controlplane.cluster import start_control_plane  # noqa: E402
-
+from controlplane.errors import ControlPlaneError  # noqa: E402
 from demo.console import DemoFailedError, Narrator  # noqa: E402
 from demo.story import Stage, tell  # noqa: E402
 
@@ -35,7 +36,7 @@ def main(once: bool, seed: int, folder: Path) -> None:
     narrator = Narrator()
     try:
         _run(narrator, seed, folder, once=once)
-    except DemoFailedError as error:
+    except (DemoFailedError, ControlPlaneError) as error:
         narrator.console.print(f"\n[bold red]Failed:[/] {error}", highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
