@@ -45,7 +45,7 @@ def clear(folder: Path) -> None:
     Args:
         folder: The control plane's folder.
     """
-    end_all(folder / "run")
+    end_all(folder / "run", timeout=3.0)  # an API server without its etcd does not go by itself
     for name in ("data", "certificates", "kubeconfigs", "logs", "run"):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "run").mkdir()
