@@ -34,15 +34,12 @@ class WorkQueue:
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._wake = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._dirty)
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits and nothing is being worked on."""
-        return not self._dirty and not self._working
 
     def add(self, key: Key) -> None:
         """Mark a key dirty; one that is being worked on comes again when that is done."""
@@ -85,11 +82,14 @@ class WorkQueue:
         key = self._ready.popleft()
         self._dirty.discard(key)
         self._working.add(key)
+        self._quiet.clear()
         return key
 
     def done(self, key: Key) -> None:
         """The work on a key is over, however it ended."""
         self._working.discard(key)
+        if not self._working:
+            self._quiet.set()
         if key in self._dirty:
             self._ready.append(key)
             self._wake.set()
@@ -102,6 +102,10 @@ class WorkQueue:
         self._timers.clear()
         self._ready.clear()
         self._dirty.clear()
+
+    async def drained(self) -> None:
+        """Wait until no key is being worked on."""
+        await self._quiet.wait()
 
     def _due(self, key: Key) -> None:
         self._timers.pop(key, None)

@@ -84,11 +84,6 @@ class Reconciler:
         """Time since the last watch event or resync pass, whichever came last."""
         return self._monotonic() - self._heard_at
 
-    @property
-    def idle(self) -> bool:
-        """Whether all known work is done."""
-        return self._queue.idle and self._tenancies.idle
-
     def take(self, kind: str, event: str | None, raw: Mapping[str, Any]) -> None:
         """Take in a watch event."""
         self._heard_at = self._monotonic()
@@ -126,6 +121,11 @@ class Reconciler:
         """Take no more work; what is under way may end."""
         self._queue.close()
         self._tenancies.close()
+
+    async def drained(self) -> None:
+        """Wait until no work is under way; call ``close`` before."""
+        await self._queue.drained()
+        await self._tenancies.drained()
 
     def _spread(self, change: Change, *, own: bool = False) -> None:
         if not own:
