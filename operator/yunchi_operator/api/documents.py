@@ -8,7 +8,7 @@ dates, no base-60 numbers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -21,6 +21,7 @@ MAX_NODES: Final = 20_000_000
 MAX_MERGED: Final = 100_000
 """Keys that merge keys may copy in one file."""
 
+Path = tuple[str | int, ...]
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STANDARD: Final = "tag:yaml.org,2002:"
 _WORDS: Final[dict[str, Any]] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
@@ -69,16 +70,19 @@ def read_yaml(text: str) -> list[Document]:
     return list(_Builder(text).documents())
 
 
-def line_of(text: str, index: int, path: tuple[str | int, ...]) -> int | None:
-    """The line of a field in a text that can be read: of the deepest part of its path that exists."""
+def lines_of(text: str, wanted: Sequence[tuple[int, Path]]) -> list[int | None]:
+    """Lines of fields in a text that can be read, by document index and path: of the deepest part that exists."""
     builder = _Builder(text, marks={})
+    asked = {index for index, _ in wanted}
+    found: dict[tuple[int, Path], int] = {}
     for document in builder.documents():
-        if document.index == index:
-            return _walk(document, path, builder.marks or {})
-    return None
+        if document.index in asked:
+            paths = [path for index, path in wanted if index == document.index]
+            found |= {(document.index, path): _walk(document, path, builder.marks or {}) for path in paths}
+    return [found.get(one) for one in wanted]
 
 
-def _walk(document: Document, path: tuple[str | int, ...], marks: dict[tuple[int, Any], int]) -> int:
+def _walk(document: Document, path: Path, marks: dict[tuple[int, Any], int]) -> int:
     line, value = document.line, document.value
     for step in path:
         found = marks.get((id(value), step))

@@ -1,0 +1,49 @@
+"""Why a pod has no node, in kube-scheduler's own words, so that people and tools that know those understand ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from yunchi_placement import Reason
+
+_TEXTS: Final = {
+    "unschedulable": "node(s) were unschedulable",
+    "node-affinity": "node(s) didn't match Pod's node affinity/selector",
+    "anti-affinity": "node(s) didn't match pod anti-affinity rules or have free host ports",
+    "gone": "node(s) are gone",
+}
+
+
+def unschedulable_message(total_nodes: int, reasons: Iterable[Reason], fix: str) -> str:
+    """One sentence per pod, for its PodScheduled condition and for tables.
+
+    Args:
+        total_nodes: nodes of the cluster.
+        reasons: nodes counted by their first failing rule.
+        fix: the smallest change that would help, or "".
+
+    Returns:
+        Such as ``0/150 nodes are available: 100 Insufficient cpu, 50 node(s) had untolerated taint {gpu}. <fix>``.
+    """
+    counted = ", ".join(sorted(f"{reason.nodes} {reason_text(reason.rule)}" for reason in reasons if reason.nodes))
+    listed = f": {counted}." if counted else "."
+    return f"0/{total_nodes} nodes are available{listed}{' ' + _sentence(fix) if fix else ''}"
+
+
+def reason_text(rule: str) -> str:
+    """A rule of the engine in kube-scheduler's words."""
+    kind, _, what = rule.partition(":")
+    if kind == "resources":
+        return "Too many pods" if what == "pods" else f"Insufficient {what}"
+    if kind == "taint":
+        return f"node(s) had untolerated taint {{{what}}}"
+    if kind == "unsupported":
+        return f"node(s) not tried: {what.replace('-', ' ')} is not supported by yunchi yet"
+    return _TEXTS.get(rule, rule)
+
+
+def _sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith(".") else f"{text}."
