@@ -14,7 +14,8 @@ import yaml
 
 from controlplane.cluster import ControlPlane
 from support import charts
-from support.charts import dry_run, eventually
+from support.charts import dry_run
+from support.clusters import wait_until
 
 ROOT = Path(__file__).parents[2]
 BAD = sorted((ROOT / "examples" / "bad").glob("*.yaml"))
@@ -41,8 +42,13 @@ def request(name: str, namespace: str = SPACE, **spec: Any) -> dict[str, Any]:
 
 def approval(name: str, **spec: Any) -> dict[str, Any]:
     target = {"kind": "QuotaRequest", "namespace": SPACE, "name": "more", "generation": 1}
-    body = {"division": "320100", "approver": "wang", "target": target, "decision": "Approve"} | spec
-    return {"apiVersion": API, "kind": "Approval", "metadata": {"name": name}, "spec": body}
+    body = {"division": "990100", "approver": "wang", "target": target, "decision": "Approve"} | spec
+    return {
+        "apiVersion": API,
+        "kind": "Approval",
+        "metadata": {"name": name, "labels": {"test": "policies"}},
+        "spec": body,
+    }
 
 
 def pod(namespace: str, **spec: Any) -> dict[str, Any]:
@@ -71,20 +77,18 @@ def namespace(name: str, **labels: str) -> dict[str, Any]:
 
 
 def department_labels(name: str) -> dict[str, str]:
-    return {"yunchi.io/department": name, "yunchi.io/division": "320100"}
+    return {"yunchi.io/department": name, "yunchi.io/division": "990100"}
 
 
 SETUP: list[dict[str, Any]] = [
     namespace(SPACE, **department_labels("health")),
     namespace(OTHER_SPACE, **department_labels("tax")),
     namespace(PLAIN_SPACE),
-    division("320000", level="Province"),
-    division("320100", level="Prefecture", parent="320000"),
     role(
         "policies-approve",
         apiGroups=["yunchi.io"],
         resources=["divisions"],
-        resourceNames=["320100"],
+        resourceNames=["990100"],
         verbs=["approve"],
     ),
     bind("policies-approve", "wang"),
@@ -101,22 +105,23 @@ SETUP: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def plane(pool: ControlPlane) -> ControlPlane:
+def plane(pool: ControlPlane) -> Iterator[ControlPlane]:
     """The pool with the chart, two departments' namespaces, and the rights of the people."""
     charts.install(pool)
     everything = json.dumps({"apiVersion": "v1", "kind": "List", "items": SETUP})
     pool.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=everything)
-    eventually(lambda: labels_of(pool, SPACE)["yunchi.io/department"] == "health")
-    eventually(lambda: mutated(pool, pod(SPACE))["schedulerName"] == "yunchi", what="pods are marked")
-    return pool
+    wait_until(lambda: marked(mutated(pool, pod(SPACE))), "pods to be marked")
+    yield pool
+    made = json.dumps({"apiVersion": "v1", "kind": "List", "items": [*SETUP, *one_of_each()]})
+    pool.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", input=made)
 
 
 @pytest.fixture(autouse=True)
 def nothing_left(plane: ControlPlane) -> Iterator[None]:
     """Removes what a test made."""
     yield
-    plane.kubectl("delete", "approvals", "--all", "--wait=false")
-    plane.kubectl("delete", "quotarequests", "--all", "-n", SPACE, "--wait=false")
+    plane.kubectl("delete", "approvals", "-l", "test=policies")
+    plane.kubectl("delete", "quotarequests", "--all", "-n", SPACE)
 
 
 @pytest.fixture
@@ -166,10 +171,10 @@ class TestApprovals:
         assert "spec.approver is director, but you are wang; an Approval is made in one's own name" in answer.stderr
 
     def test_a_foreign_division_is_refused(self, create: Callable[..., Answer]) -> None:
-        answer = create("wang", approval("foreign", division="320000"))
+        answer = create("wang", approval("foreign", division="990000"))
         assert answer.returncode != 0
-        assert "spec.division is 320000, and you may not approve for it" in answer.stderr
-        assert "the verb approve on divisions/320000" in answer.stderr
+        assert "spec.division is 990000, and you may not approve for it" in answer.stderr
+        assert "the verb approve on divisions/990000" in answer.stderr
 
     def test_a_department_cannot_approve_at_all(self, create: Callable[..., Answer]) -> None:
         answer = create("li", approval("own", approver="li"))
@@ -181,8 +186,10 @@ class TestApprovals:
 
     def test_the_role_without_the_verb_is_not_enough(self, plane: ControlPlane, create: Callable[..., Answer]) -> None:
         plane.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(bind("yunchi-approver", "zhou")))
-        answer = eventually(lambda: refused_by_policy(create("zhou", approval("verbless", approver="zhou"))))
-        assert "spec.division is 320100, and you may not approve for it" in answer
+        answer = wait_until(
+            lambda: refused_by_policy(create("zhou", approval("verbless", approver="zhou"))), "the policy"
+        )
+        assert "spec.division is 990100, and you may not approve for it" in answer
 
     @pytest.mark.parametrize(
         "change",
@@ -237,7 +244,7 @@ class TestRequester:
         plane.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(bind("yunchi-department", "qian", SPACE)))
         patch = ["patch", "quotarequest", "more", "-n", SPACE, "--type=merge", "-p", '{"spec":{"reason":"Clearer."}}']
         kubeconfig = plane.user_kubeconfig("qian")
-        eventually(lambda: plane.kubectl(*patch, kubeconfig=kubeconfig, check=False).returncode == 0)
+        wait_until(lambda: plane.kubectl(*patch, kubeconfig=kubeconfig, check=False).returncode == 0, "the edit")
         found = json.loads(plane.kubectl("get", "quotarequest", "more", "-n", SPACE, "-o", "json").stdout)
         assert found["spec"] == {"requester": "li", "reason": "Clearer.", "resources": {"cpu": 4}}
 
@@ -276,7 +283,7 @@ class TestPods:
         }
         plane.kubectl("create", "-f", "-", input=json.dumps(web), kubeconfig=plane.user_kubeconfig("li"))
         listing = ["get", "pods", "-n", SPACE, "-l", "app=web", "-o", "json"]
-        pods = eventually(lambda: json.loads(plane.kubectl(*listing).stdout)["items"], what="a pod of the Deployment")
+        pods = wait_until(lambda: json.loads(plane.kubectl(*listing).stdout)["items"], "a pod of the Deployment")
         plane.kubectl("delete", "deployment", "web", "-n", SPACE)
         assert {found["spec"]["schedulerName"] for found in pods} == {"yunchi"}
 
@@ -288,7 +295,7 @@ def test_a_pod_without_any_toleration_gets_the_list(control_plane_factory: Any) 
     bare.restart("kube-apiserver")
     charts.install(bare)
     bare.create_namespace(SPACE, department_labels("health"))
-    spec = eventually(lambda: marked(mutated(bare, pod(SPACE))), what="the pod is marked")
+    spec = wait_until(lambda: marked(mutated(bare, pod(SPACE))), "the pod to be marked")
     assert spec["tolerations"] == [TOLERATION]
 
 
@@ -301,7 +308,8 @@ class TestNamespaceLabels:
 
     @pytest.mark.parametrize("label", ["yunchi.io/department", "yunchi.io/division"])
     def test_a_plain_user_cannot_set_one(self, run_as: Callable[..., Answer], label: str) -> None:
-        answer = eventually(lambda: refused_by_policy(run_as("plain", "label", "namespace", PLAIN_SPACE, f"{label}=x")))
+        command = ["label", "namespace", PLAIN_SPACE, f"{label}=x"]
+        answer = wait_until(lambda: refused_by_policy(run_as("plain", *command)), "the policy")
         assert self.MESSAGE in answer
 
     def test_nor_create_a_namespace_with_it(self, create: Callable[..., Answer]) -> None:
@@ -351,13 +359,13 @@ FORBIDDEN = [
     ("li", "create approvals.yunchi.io", ""),
     ("wang", "update approvals.yunchi.io", ""),
     ("wang", "delete approvals.yunchi.io", ""),
-    ("wang", "approve divisions.yunchi.io/320000", ""),
+    ("wang", "approve divisions.yunchi.io/990000", ""),
     ("wang", "create quotarequests.yunchi.io", SPACE),
     ("wang", "get secrets", SPACE),
     ("sun", "get secrets", charts.NAMESPACE),
     ("sun", "delete approvals.yunchi.io", ""),
     ("chen", "create approvals.yunchi.io", ""),
-    ("chen", "approve divisions.yunchi.io/320100", ""),
+    ("chen", "approve divisions.yunchi.io/990100", ""),
     ("chen", "get secrets", SPACE),
     ("chen", "patch quotarequests.yunchi.io/status", SPACE),
 ]
@@ -408,20 +416,21 @@ class TestSchemas:
 
     @pytest.mark.parametrize("field", ["guarantee", "borrowingLimit", "lendingLimit"])
     def test_amounts_of_a_share_are_checked_too(self, plane: ControlPlane, field: str) -> None:
-        item = division("320200", level="Prefecture", parent="320000", share={field: {"memory": "1 TB"}})
+        item = division("990200", level="Prefecture", parent="990000", share={field: {"memory": "1 TB"}})
         assert f"spec.share.{field}[memory]: Invalid value" in dry_run(plane, item).stderr
 
     def test_a_division_keeps_its_code(self, plane: ControlPlane) -> None:
-        patch = '{"spec":{"code":"320200"}}'
-        answer = plane.kubectl("patch", "division", "320100", "--type=merge", "-p", patch, check=False)
+        applied(plane, division("990000", level="Province"))
+        patch = '{"spec":{"code":"990200"}}'
+        answer = plane.kubectl("patch", "division", "990000", "--type=merge", "-p", patch, check=False)
         assert "spec.code cannot change" in answer.stderr
 
     def test_a_department_keeps_its_division(self, plane: ControlPlane) -> None:
-        spec = {"division": "320100", "namespaces": ["policies-a"], "mlpsLevel": 2}
+        spec = {"division": "990100", "namespaces": ["policies-a"], "mlpsLevel": 2}
         item = {"apiVersion": API, "kind": "Department", "metadata": {"name": "policies-a"}, "spec": spec}
         plane.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(item))
         stored = json.loads(plane.kubectl("get", "department", "policies-a", "-o", "json").stdout)["spec"]
-        patch = '{"spec":{"division":"320200"}}'
+        patch = '{"spec":{"division":"990200"}}'
         answer = plane.kubectl("patch", "department", "policies-a", "--type=merge", "-p", patch, check=False)
         plane.kubectl("delete", "department", "policies-a")
         assert "spec.division cannot change" in answer.stderr
@@ -477,16 +486,16 @@ def applied(plane: ControlPlane, item: dict[str, Any]) -> dict[str, Any]:
 def one_of_each() -> list[dict[str, Any]]:
     """A small valid object of every kind."""
     cluster = {
-        "Department": {"division": "320100", "namespaces": ["policies-one"], "mlpsLevel": 2},
+        "Department": {"division": "990100", "namespaces": ["policies-one"], "mlpsLevel": 2},
         "NodePool": {"nodeSelector": {"matchLabels": {"yunchi.io/cpu-model": "none"}}},
-        "CloudTenancy": {"division": "320100", "source": {"hostListConfigMapRef": {"name": "none"}}},
+        "CloudTenancy": {"division": "990100", "source": {"hostListConfigMapRef": {"name": "none"}}},
     }
     named = [
         {"apiVersion": API, "kind": kind, "metadata": {"name": "policies-one"}, "spec": spec}
         for kind, spec in cluster.items()
     ]
     own = approval("policies-one", approver="admin")
-    return [division("320000", level="Province"), request("policies-one"), own, *named]
+    return [division("990000", level="Province"), request("policies-one"), own, *named]
 
 
 def descriptions(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from controlplane.cluster import ControlPlane
+from support.clusters import wait_until
 
 CHART = Path(__file__).parents[2] / "charts" / "yunchi"
 NAMESPACE = "yunchi-system"
-POLICY_TIMEOUT_SECONDS = 60.0
 
 PROBE = "policy-probe"
 REQUEST = {
@@ -28,36 +26,12 @@ APPROVAL = {
     "kind": "Approval",
     "metadata": {"name": PROBE},
     "spec": {
-        "division": "320000",
+        "division": "990000",
         "approver": "nobody",
         "target": {"kind": "QuotaRequest", "namespace": "default", "name": PROBE, "generation": 1},
         "decision": "Reject",
     },
 }
-
-
-def eventually(check: Callable[[], Any], timeout: float = POLICY_TIMEOUT_SECONDS, what: str = "it") -> Any:
-    """Polls until the check gives something true, and returns that.
-
-    Args:
-        check: an assertion that fails counts as not yet.
-        timeout: seconds after which the last answer is the failure.
-        what: named in the failure.
-    """
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            last = check()
-        except AssertionError as error:
-            last = None
-            trouble = error
-        else:
-            if last:
-                return last
-            trouble = AssertionError(f"{what}: last answer {last!r}")
-        if time.monotonic() >= deadline:
-            raise trouble
-        time.sleep(0.1)
 
 
 def helm(plane: ControlPlane, *arguments: str | Path, timeout: float = 120.0) -> str:
@@ -93,7 +67,7 @@ def install(plane: ControlPlane, *arguments: str) -> None:
         "--create-namespace",
     ]
     helm(plane, *command, "--take-ownership", "--set", replicas, *arguments)
-    eventually(lambda: _stamps(plane) and _refuses(plane), what="policies in force")
+    wait_until(lambda: _stamps(plane) and _refuses(plane), "the policies to be in force")
 
 
 def _stamps(plane: ControlPlane) -> bool:
