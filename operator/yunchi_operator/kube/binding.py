@@ -63,16 +63,25 @@ class Bound:
 class Binder:
     """Posts bindings with bounded concurrency: a fixed set of workers, not a task per pod."""
 
-    def __init__(self, client: KubeClient, done: Callable[[Bound], None], *, concurrency: int = 64) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        done: Callable[[Bound], None],
+        *,
+        allowed: Callable[[], bool] = lambda: True,
+        concurrency: int = 64,
+    ) -> None:
         """Describe where to post and whom to tell.
 
         Args:
             client: connection to the API server; its pool must hold at least ``concurrency`` connections.
             done: called on the loop with each result; must not block.
+            allowed: asked before each post; while false nothing is sent (the Lease may be another's).
             concurrency: parallel posts.
         """
         self._client = client
         self._done = done
+        self._allowed = allowed
         self._concurrency = concurrency
         self._waiting: deque[Target] = deque()
         self._workers: set[asyncio.Task[None]] = set()
@@ -104,7 +113,7 @@ class Binder:
 
     async def _work(self) -> None:
         clock = asyncio.get_running_loop().time
-        while self._waiting:
+        while self._waiting and self._allowed():
             target = self._waiting.popleft()
             started = clock()
             outcome, message = await self._bind(target)
@@ -158,6 +167,8 @@ class Narrator:
         now: Callable[[], str],
         *,
         identity: str,
+        quiet: Callable[[], bool] = lambda: True,
+        count_dropped: Callable[[], None] = lambda: None,
         concurrency: int = 8,
         event_backlog: int = 500,
     ) -> None:
@@ -167,6 +178,8 @@ class Narrator:
             client: connection to the API server.
             now: the present time as RFC 3339 with microseconds.
             identity: this replica, for the events' reportingInstance.
+            quiet: whether events may be written now; false while bindings are on their way.
+            count_dropped: called for each event that is dropped.
             concurrency: parallel writes.
             event_backlog: most events that may wait; more are dropped and counted, for they only repeat what the
                 pods' conditions say.
@@ -177,10 +190,11 @@ class Narrator:
         self._conditions: dict[str, Note] = {}
         self._said: dict[str, tuple[str, str, str]] = {}
         self._events: deque[Note] = deque()
+        self._quiet = quiet
+        self._count_dropped = count_dropped
         self._event_backlog = event_backlog
         self._concurrency = concurrency
         self._workers: set[asyncio.Task[None]] = set()
-        self.dropped_events = 0
 
     def unschedulable(self, note: Note) -> None:
         """Write the condition, unless the pod already says just this; then an event."""
@@ -190,44 +204,48 @@ class Narrator:
         self._said[note.target.key] = said
         self._conditions[note.target.key] = note
         self._add_event(note)
-        self._start()
+        self.resume()
 
     def scheduled(self, note: Note) -> None:
         """Tell of a binding by an event; the API server itself writes the condition."""
         self.forget(note.target.key)
         self._add_event(note)
-        self._start()
+        self.resume()
 
     def forget(self, key: str) -> None:
         """The pod is bound or gone: drop what waits to be said about it."""
         self._said.pop(key, None)
         self._conditions.pop(key, None)
 
-    async def drain(self) -> None:
-        """Wait until all that waits has been written."""
+    async def close(self) -> None:
+        """Write what waits, conditions and events alike."""
+        self.resume()
         while self._workers:
             await asyncio.wait(self._workers)
 
     def _add_event(self, note: Note) -> None:
         if len(self._events) >= self._event_backlog:
-            self.dropped_events += 1
+            self._count_dropped()
         else:
             self._events.append(note)
 
-    def _start(self) -> None:
-        waiting = len(self._conditions) + len(self._events)
+    def resume(self) -> None:
+        """Go on writing, if there is anything that may be written now."""
+        waiting = len(self._conditions) + (len(self._events) if self._quiet() else 0)
         for _ in range(min(waiting, self._concurrency - len(self._workers))):
             worker = asyncio.create_task(self._work())
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
 
     async def _work(self) -> None:
-        while self._conditions or self._events:
+        while True:
             if self._conditions:
                 key = next(iter(self._conditions))
                 await self._write_condition(self._conditions.pop(key))
-            else:
+            elif self._events and self._quiet():
                 await self._write_event(self._events.popleft())
+            else:
+                return
 
     async def _write_condition(self, note: Note) -> None:
         pod = note.target

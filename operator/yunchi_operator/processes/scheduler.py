@@ -1,0 +1,287 @@
+"""``yunchi scheduler run``: wires Lease, watches, queue, solver, binder, pool status and metrics together.
+
+Order of a start: watches and solver first, so that a standby takes over warm; then the Lease; then the loop. Order of
+a stop: no new batches, unsent bindings taken back, answers awaited, solver ended, Lease released last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from yunchi_operator.api import names
+from yunchi_operator.api.core import Namespace, Node, Pod
+from yunchi_operator.api.kinds import NodePool
+from yunchi_operator.kube.binding import Binder, Narrator
+from yunchi_operator.kube.client import KubeClient
+from yunchi_operator.kube.lease import LeaseElector, LeaseLostError
+from yunchi_operator.kube.reflector import Reflector
+from yunchi_operator.processes.pool_writer import PoolWriter
+from yunchi_operator.processes.scheduler_metrics import PoolGauges, Reading, SchedulerMetrics
+from yunchi_operator.processes.scheduling_loop import LoopSettings, SchedulingLoop
+from yunchi_operator.processes.solver import Solver, SolverError
+from yunchi_operator.scheduling.cycle import View
+from yunchi_operator.scheduling.pool_status import observe
+from yunchi_operator.scheduling.queue import PendingQueue, Settings
+from yunchi_operator.telemetry.server import Check, CheckResult, serve
+
+log = logging.getLogger(__name__)
+
+LEASE_NAME = "yunchi-scheduler"
+UNFINISHED = "status.phase!=Succeeded,status.phase!=Failed"
+STALE_WATCH_SECONDS = 180.0
+STUCK_SOLVE_SECONDS = 30.0
+DRAIN_SECONDS = 20.0
+CONNECTIONS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says; see ``yunchi scheduler run --help``."""
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    namespace: str = names.SYSTEM_NAMESPACE
+    metrics_address: str = "0.0.0.0:8080"
+    batch_window_max: float = 1.0
+    solve_timeout: float = 60.0
+    pool_status_interval: float = 15.0
+    concurrency: int = 64
+
+
+class SchedulerProcess:
+    """All parts of one process, made by :meth:`run`."""
+
+    def __init__(self, client: KubeClient, options: Options) -> None:
+        self._options = options
+        self._now = asyncio.get_running_loop().time
+        identity = f"{socket.gethostname()}_{uuid.uuid4()}"
+        self._lease = LeaseElector(client, namespace=options.namespace, name=LEASE_NAME, identity=identity)
+        self._solver = Solver()
+        self._warm = False
+        self._metrics = SchedulerMetrics(self._read)
+        self._narrator = Narrator(
+            client,
+            _utc_now,
+            identity=identity,
+            quiet=lambda: not self._binder.busy,
+            count_dropped=self._metrics.dropped_events.inc,
+        )
+        self._nodes = Reflector(client, "/api/v1/nodes", Node, handler=self._on_node)
+        self._pods = Reflector(client, "/api/v1/pods", Pod, handler=self._on_pod, field_selector=UNFINISHED)
+        self._namespaces = Reflector(client, "/api/v1/namespaces", Namespace, handler=self._on_namespace)
+        pools = f"/apis/{names.API_VERSION}/nodepools"
+        self._pools = Reflector(client, pools, NodePool, optional=True)
+        self._view = View(self._nodes.items, self._pods.items, self._namespaces.items, self._pools.items)
+        self._loop = SchedulingLoop(
+            self._view,
+            queue=PendingQueue(Settings(window_max=options.batch_window_max)),
+            solver=self._solver,
+            narrator=self._narrator,
+            metrics=self._metrics,
+            settings=LoopSettings(solve_timeout_seconds=options.solve_timeout),
+            now=self._now,
+        )
+        self._binder = Binder(
+            client, self._loop.on_bound, allowed=lambda: self._lease.held, concurrency=options.concurrency
+        )
+        self._loop.binder = self._binder
+        self._pool_writer = PoolWriter(client, self._view, options.pool_status_interval)
+
+    # Handlers are bound late: the loop needs the reflectors' stores, and they need its handlers.
+
+    def _on_node(self, key: str, old: Node | None, new: Node | None) -> None:
+        self._loop.on_node(key, old, new)
+
+    def _on_pod(self, key: str, old: Pod | None, new: Pod | None) -> None:
+        self._loop.on_pod(key, old, new)
+
+    def _on_namespace(self, key: str, old: Namespace | None, new: Namespace | None) -> None:
+        self._loop.on_namespace(key, old, new)
+
+    @property
+    def _reflectors(self) -> dict[str, Reflector[Any]]:
+        return {
+            "namespaces": self._namespaces,
+            "nodes": self._nodes,
+            "pods": self._pods,
+            "nodepools": self._pools,
+        }
+
+    async def run(self) -> None:
+        """Run until cancelled.
+
+        Raises:
+            LeaseLostError: another replica may be acting; the process must end.
+        """
+        server = await serve(self._options.metrics_address, self._metrics.registry, self._checks())
+        try:
+            async with self._watching():
+                await self._warm_up()
+                await self._lease.acquire()
+                await self._lead()
+        finally:
+            await self._solver.stop()
+            await self._lease.release()
+            await server.cleanup()
+
+    @contextlib.asynccontextmanager
+    async def _watching(self) -> AsyncIterator[None]:
+        """Mirror the cluster; a reflector that ends, which none should, ends the process."""
+        async with asyncio.TaskGroup() as group:
+            tasks = []
+            for name, reflector in self._reflectors.items():
+                tasks.append(group.create_task(reflector.run(), name=f"watch {name}"))
+                await reflector.synced.wait()
+                log.info("%s: %d listed", name, len(reflector.items))
+            yield
+            for task in tasks:
+                task.cancel()
+
+    async def _warm_up(self) -> None:
+        """Load the engine before the first pod needs it."""
+        try:
+            await self._solver.warm_up()
+        except SolverError as error:
+            log.error("the solver does not start: %s", error)  # noqa: TRY400 - each solve will try again
+        else:
+            self._warm = True
+
+    async def _lead(self) -> None:
+        """Act, for as long as the Lease is held."""
+        async with asyncio.TaskGroup() as holding:
+            holder = holding.create_task(self._lease.hold(), name="lease")
+            try:
+                async with asyncio.TaskGroup() as acting:
+                    acting.create_task(self._loop.run(), name="placement")
+                    acting.create_task(self._loop.tick(), name="confirmations")
+                    acting.create_task(self._pool_writer.run(), name="pool status")
+            finally:
+                await self._drain()
+                holder.cancel()
+
+    async def _drain(self) -> None:
+        """Take back what was not sent and wait for the answers of what was."""
+        self._loop.withdraw()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS if self._lease.held else 0):
+                await self._binder.drain()
+                await self._narrator.close()
+
+    # -- what monitoring sees -----------------------------------------------------------------------------------------
+
+    def _checks(self) -> dict[str, Check]:
+        checks: dict[str, Check] = {"healthz/solve": self._check_solve, "readyz/solver": self._check_solver}
+        for name, reflector in self._reflectors.items():
+            checks[f"readyz/watch-{name}"] = _WatchCheck(reflector)
+        return checks
+
+    def _check_solve(self) -> CheckResult:
+        since = self._loop.solving_since
+        age = 0.0 if since is None else self._now() - since
+        limit = self._options.solve_timeout + STUCK_SOLVE_SECONDS
+        return CheckResult(age <= limit, f"present solve runs for {age:.1f} s")
+
+    def _check_solver(self) -> CheckResult:
+        if not self._warm and self._loop.last_solved is None:
+            return CheckResult(ok=False, detail="the solver has not answered yet")
+        failed = self._loop.failed_solves
+        return CheckResult(failed < 3, f"{failed} failures in a row")
+
+    def _read(self) -> Reading:
+        solved = self._loop.last_solved
+        ages = {name: reflector.last_event_age_seconds for name, reflector in self._reflectors.items()}
+        usages = observe(self._view.pools.values(), self._view.nodes.values(), self._view.ledger)
+        return Reading(
+            pending={state.value: count for state, count in self._loop.queue.counts().items()},
+            unplaceable=self._loop.unplaceable,
+            pools={
+                name: PoolGauges(_base_units(usage.allocatable), _base_units(usage.requested), usage.states)
+                for name, usage in usages.items()
+            },
+            watch_ages={name: age for name, age in ages.items() if age is not None},
+            lease_held=self._lease.held,
+            solver_age=None if solved is None else self._now() - solved,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _WatchCheck:
+    """Ready means: listed once, and the server was heard not long ago."""
+
+    reflector: Reflector[Any]
+
+    def __call__(self) -> CheckResult:
+        age = self.reflector.last_event_age_seconds
+        if age is None or not self.reflector.synced.is_set():
+            return CheckResult(ok=False, detail="not listed yet")
+        return CheckResult(age < STALE_WATCH_SECONDS, f"last heard {age:.0f} s ago")
+
+
+def _base_units(amounts: dict[str, int]) -> dict[str, float]:
+    """Cores instead of millicores; everything else is in base units already."""
+    return {resource: amount / 1000 if resource == "cpu" else amount for resource, amount in amounts.items()}
+
+
+def _utc_now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+async def run(options: Options) -> int:
+    """Run the scheduler until SIGTERM or SIGINT.
+
+    Returns:
+        Exit code: 0 after a signal, 1 when the Lease was lost.
+
+    Raises:
+        ApiError: reason ``BadKubeconfig``.
+        OSError: when the metrics address cannot be bound.
+    """
+    loop, main = asyncio.get_running_loop(), asyncio.current_task()
+    assert main is not None  # noqa: S101 - a coroutine runs in a task
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        if stopped.is_set():
+            log.warning("second signal: leaving at once")
+            os._exit(130)
+        stopped.set()
+        main.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        return await _run_until_lost(options)
+    except asyncio.CancelledError:
+        if not stopped.is_set():
+            raise
+        main.uncancel()
+        log.info("stopped")
+        return 0
+
+
+async def _run_until_lost(options: Options) -> int:
+    """Run; 1 when the Lease was lost, which is foreseen and no traceback."""
+    lost = False
+    async with await KubeClient.connect(options.kubeconfig, options.context, connections=CONNECTIONS) as client:
+        try:
+            await SchedulerProcess(client, options).run()
+        except* LeaseLostError as group:
+            log.error("leaving: %s", _first(group))  # noqa: TRY400
+            lost = True
+    return int(lost)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
