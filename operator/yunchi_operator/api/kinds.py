@@ -125,7 +125,7 @@ class DepartmentSpec(_View, frozen=True):
     data_level: str = "L2"
     network_zone: str = "Extranet"
     architectures: tuple[str, ...] = ()
-    base_quota: ResourceList = {"cpu": "2", "memory": "4Gi", "pods": "20"}
+    base_quota: ResourceList = msgspec.field(default_factory=lambda: {"cpu": "2", "memory": "4Gi", "pods": "20"})
 
 
 class DepartmentStatus(_View, frozen=True):
