@@ -36,10 +36,14 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _no_foreign_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Whatever a test forgets, it never meets the cluster of the person who runs it."""
-    empty = tmp_path_factory.mktemp("kube") / "none.kubeconfig"
+    home = tmp_path_factory.mktemp("kube")
+    empty = home / "none.kubeconfig"
     empty.write_text("apiVersion: v1\nkind: Config\n", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(empty))
+        patch.setenv("KUBECACHEDIR", str(home / "cache"))
+        for variable in ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"):
+            patch.setenv(variable, str(home / variable.lower()))
         patch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
         patch.delenv("KUBERNETES_SERVICE_PORT", raising=False)
         yield

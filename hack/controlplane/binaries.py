@@ -107,6 +107,7 @@ def reported_version(tool: Tool, path: Path) -> str | None:
             timeout=120,
             check=False,
             stdin=subprocess.DEVNULL,
+            env=os.environ | {"KUBECONFIG": os.devnull},
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

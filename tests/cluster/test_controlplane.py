@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from controlplane import launch
 from controlplane.binaries import Binaries
 from controlplane.cluster import ControlPlane, scheduler_configuration, start_control_plane
 from controlplane.errors import ControlPlaneError
 from controlplane.pids import recorded
+from controlplane.ports import free_ports
 from support.clusters import node_manifest, node_ready, pod_manifest, wait_nodes_ready, wait_until
 
 pytestmark = pytest.mark.cluster
@@ -243,6 +246,22 @@ def test_a_part_that_cannot_start_says_why(binaries: Binaries, tmp_path: Path) -
     with pytest.raises(ControlPlaneError, match=r"kube-apiserver ended \(7\)(.|\n)*boom: unknown flag"):
         start_control_plane(changed, tmp_path / "plane")
     assert recorded(tmp_path / "plane" / "run") == {}
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["kube-apiserver", "etcd"])
+def test_a_port_lost_to_somebody_else_is_replaced(
+    binaries: Binaries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        first = free_ports(3)
+        first[which] = taken
+        offers = [first]
+        monkeypatch.setattr(launch, "free_ports", lambda count: offers.pop() if offers else free_ports(count))
+        with start_control_plane(binaries, tmp_path / "plane", components=("etcd", "kube-apiserver")) as plane:
+            assert offers == []
+            assert plane.request("GET", "/readyz")[0] == 200
+            assert not plane.url.endswith(f":{taken}")
 
 
 def test_the_command_line_starts_and_stops_one(binaries: Binaries, tmp_path: Path) -> None:

