@@ -176,6 +176,8 @@ def _kept(built: Built, still_used: frozenset[str], nodes: Mapping[str, str | No
             text = f"{item.name} stays: {why}"
             anchored[item.node] = min(anchored.get(item.node, text), text)
     packed = Counter(node for node in nodes.values() if node)
-    return tuple(
-        (node, anchored.get(node) or f"holds {packed[node]} pods of the new packing") for node in sorted(still_used)
-    )
+    return tuple((node, anchored.get(node) or _packed(packed[node])) for node in sorted(still_used))
+
+
+def _packed(count: int) -> str:
+    return f"holds {count} {'pod' if count == 1 else 'pods'} of the new packing"

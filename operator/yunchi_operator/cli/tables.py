@@ -1,0 +1,103 @@
+"""A plan for people: one line that says it all, then the figures, then what waits and what to do next."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from yunchi_operator.scheduling.answer import Answer, Waiting, plain_cost
+from yunchi_operator.scheduling.messages import unschedulable_message
+from yunchi_operator.scheduling.problem import Built
+from yunchi_operator.scheduling.summary import Row, rows, total
+
+PIPE_WIDTH: Final = 160
+"""Columns when the output is no terminal: wide enough that nothing is cut."""
+SHOWN: Final = 10
+"""Groups of waiting pods, and emptied nodes, that a table names; JSON has all."""
+
+
+def print_plan(plan: Answer, built: Built, zone_of: Mapping[str, str], *, seconds: float, objective: str) -> None:
+    """Print the table form to standard output."""
+    console = Console(highlight=False, emoji=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, emoji=False, width=PIPE_WIDTH)
+    parts = rows(built, plan, zone_of)
+    console.print(headline(plan), style="bold", markup=False)
+    console.print()
+    console.print(_figures(parts))
+    console.print(_proof(plan, seconds, objective), markup=False)
+    if plan.emptied:
+        console.print(f"Emptied: {_shortened(plan.emptied)}", markup=False)
+    _print_waiting(console, plan, len(built.problem.nodes))
+    console.print()
+    console.print(f"Next: {_next_command(plan)}", markup=False)
+
+
+def headline(plan: Answer) -> str:
+    """Such as ``Plan: 9 placed, 0 moved, 0 unplaced; nodes in use 1 → 4, cost 32.``."""
+    parts = [f"{len(plan.placements)} placed", f"{len(plan.moves)} moved"]
+    if plan.evictions:
+        parts.append(f"{len(plan.evictions)} without a new place")
+    parts.append(f"{len(plan.unplaced)} unplaced")
+    nodes = f"nodes in use {len(plan.used_before)} → {len(plan.used_after)}"
+    return f"Plan: {', '.join(parts)}; {nodes}, cost {plain_cost(plan.solution.cost):,}."
+
+
+def _figures(parts: Sequence[Row]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for title in ("POOL", "ZONE", "ARCH"):
+        table.add_column(title, no_wrap=True)
+    for title in ("NODES", "USED BEFORE", "USED AFTER", "CPU", "MEMORY", "COST"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in parts:
+        table.add_row(*_cells(row))
+    if len(parts) > 1:
+        table.add_section()
+        table.add_row(*_cells(total(parts)), style="bold")
+    return table
+
+
+def _cells(row: Row) -> list[str]:
+    shares = [f"{row.share(resource):.0%}" if row.used_after else "-" for resource in (0, 1)]
+    counts = [str(row.nodes), str(row.used_before), str(row.used_after)]
+    return [*row.group, *counts, *shares, f"{plain_cost(row.cost_micro):,}"]
+
+
+def _proof(plan: Answer, seconds: float, objective: str) -> str:
+    bound = plan.solution.bound
+    best = f"{bound.nodes} nodes" if objective == "nodes" else f"cost {plain_cost(bound.cost):,}"
+    return f"Proven: no placement of these pods has less than {best}; gap {plan.solution.gap:.2%}. {seconds:.1f} s."
+
+
+def _shortened(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _print_waiting(console: Console, plan: Answer, total_nodes: int) -> None:
+    """Unplaced pods, those with the same reason together."""
+    groups: dict[str, list[Waiting]] = defaultdict(list)
+    for one in plan.unplaced:
+        groups[unschedulable_message(total_nodes, one.reasons, one.fix)].append(one)
+    ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+    if ordered:
+        console.print()
+        console.print("Unplaced:", style="bold red")
+    for message, waiting in ordered[:SHOWN]:
+        more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
+        console.print(f"  {waiting[0].pod}{more}: {message}", markup=False, soft_wrap=True)
+    if len(ordered) > SHOWN:
+        console.print(f"  … {len(ordered) - SHOWN} more reasons; -o json lists every pod")
+
+
+def _next_command(plan: Answer) -> str:
+    if plan.unplaced:
+        return "yunchi plan … -o json | jq .unplaced   (every waiting pod with its reasons)"
+    if plan.moves:
+        return "yunchi plan … -o json | jq .moves   (every move with its reason)"
+    return "yunchi plan … --mode repack   (what packing everything anew would save)"
