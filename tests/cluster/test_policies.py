@@ -390,6 +390,25 @@ class TestPersonas:
         return run_as(user, "auth", "can-i", verb, named, *subresource, *scope).stdout.split()[0]
 
 
+def test_our_own_pods_are_admitted_in_a_restricted_namespace(plane: ControlPlane) -> None:
+    restricted = namespace("policies-restricted", **{"pod-security.kubernetes.io/enforce": "restricted"})
+    applied(plane, restricted)
+    found = json.loads(plane.kubectl("get", "deployments", "-n", charts.NAMESPACE, "-o", "json").stdout)["items"]
+    assert len(found) == 2
+    wait_until(lambda: has_service_account(plane, "policies-restricted"), "the service account")
+    for deployment in found:
+        spec = deployment["spec"]["template"]["spec"] | {"serviceAccountName": "default", "serviceAccount": "default"}
+        answer = dry_run(plane, pod("policies-restricted", **spec))
+        assert answer.returncode == 0, answer.stderr
+    refused = dry_run(plane, pod("policies-restricted"))
+    plane.kubectl("delete", "namespace", "policies-restricted", "--wait=false")
+    assert "violates PodSecurity" in refused.stderr
+
+
+def has_service_account(plane: ControlPlane, where: str) -> bool:
+    return plane.kubectl("get", "serviceaccount", "default", "-n", where, check=False).returncode == 0
+
+
 class TestSchemas:
     @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
     def test_bad_examples_are_refused_with_the_documented_words(self, plane: ControlPlane, path: Path) -> None:
