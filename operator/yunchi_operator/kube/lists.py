@@ -12,7 +12,7 @@ from yunchi_operator.kube.client import KubeClient
 PAGE = 500
 
 
-class _Meta(msgspec.Struct, rename="camel"):
+class _Meta(msgspec.Struct, frozen=True, rename="camel"):
     resource_version: str = ""
     continue_: str = msgspec.field(default="", name="continue")
 
