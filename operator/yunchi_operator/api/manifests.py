@@ -178,7 +178,7 @@ def _misspelt(kind: str, version: str) -> str | None:
 def _split(text: str) -> tuple[str, Path]:
     """A msgspec message such as "Expected `str`, got `int` - at `$.metadata.name`" to plain words and a path."""
     message, _, at = text.partition(" - at `$")
-    steps: list[str | int] = [name or int(index) for name, index in _STEP.findall(at)]
+    steps: list[str | int] = [name or int(index) for name, index in _STEP.findall(at.rstrip("`"))]
     return message.replace("`", "").replace("Expected", "expected", 1) + _quoting(message), tuple(steps)
 
 
