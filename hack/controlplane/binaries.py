@@ -10,7 +10,7 @@ from pathlib import Path
 
 from controlplane.build import build
 from controlplane.errors import ControlPlaneError
-from controlplane.storage import Progress, cache_root, exclusive
+from controlplane.storage import Progress, cache_root, exclusive, remove_scratch
 from controlplane.toolchain import find_go
 from controlplane.versions import EXTRA_TOOLS, TOOLS, Tool, parse_version, pin_key
 
@@ -147,6 +147,7 @@ def _build_all(tools: list[Tool], folder: Path, progress: Progress) -> None:
     if not tools:
         return
     started = time.monotonic()
+    remove_scratch()
     progress(f"to build: {', '.join(tool.name for tool in tools)}; kept in {folder}")
     go = find_go(progress)
     for number, tool in enumerate(tools, 1):

@@ -161,6 +161,7 @@ def kwok_command(binaries: Binaries, kubeconfig: Path) -> list[str]:
         "node-lease-duration-seconds": "40",
         "node-ip": "10.0.0.1",
         "cidr": "10.64.0.1/10",
+        "v": "WARN",
     }
     return _command(binaries.kwok, arguments)
 

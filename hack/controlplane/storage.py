@@ -77,3 +77,10 @@ def install(source: Path, target: Path) -> None:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_scratch() -> None:
+    """Remove what builds that were killed left; call it with the cache's lock held."""
+    for pattern in (".build-*", ".go-bin-*"):
+        for path in cache_root().glob(pattern):
+            shutil.rmtree(path, ignore_errors=True)

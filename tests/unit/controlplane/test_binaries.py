@@ -78,6 +78,15 @@ def test_a_cached_binary_of_a_wrong_version_or_broken_is_built_again(built: list
     assert built == ["kwok", "helm"]
 
 
+def test_the_scratch_of_a_killed_build_goes(built: list[str]) -> None:
+    left = cache_root() / ".build-left" / "log"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    ensure_binaries(silent)
+    assert built
+    assert not left.parent.exists()
+
+
 def test_one_tool_alone(built: list[str]) -> None:
     assert ensure_tool("helm", silent) == binaries_folder() / "helm"
     promtool = ensure_tool("promtool", silent)
