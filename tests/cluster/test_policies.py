@@ -288,8 +288,8 @@ class TestPods:
         assert {found["spec"]["schedulerName"] for found in pods} == {"yunchi"}
 
 
-def test_a_pod_without_any_toleration_gets_the_list(control_plane_factory: Any) -> None:
-    """Usually another plug-in has added some before; without it the list is absent."""
+def test_a_pod_without_any_toleration_gets_the_list_or_is_told(control_plane_factory: Any) -> None:
+    """Usually another plug-in has added some before. Where the cluster cannot fill them in, the user is told."""
     bare = control_plane_factory(components=("etcd", "kube-apiserver"))
     bare._commands["kube-apiserver"].append("--disable-admission-plugins=ServiceAccount,DefaultTolerationSeconds")
     bare.restart("kube-apiserver")
@@ -297,6 +297,17 @@ def test_a_pod_without_any_toleration_gets_the_list(control_plane_factory: Any) 
     bare.create_namespace(SPACE, department_labels("health"))
     spec = wait_until(lambda: marked(mutated(bare, pod(SPACE))), "the pod to be marked")
     assert spec["tolerations"] == [TOLERATION]
+
+    only = ["--show-only", "templates/policies-pods.yaml"]
+    fallback = charts.helm(bare, "template", "yunchi", charts.CHART, "--namespace", charts.NAMESPACE, *only)
+    bare.kubectl("delete", "mutatingadmissionpolicybindings,mutatingadmissionpolicies", "yunchi-pods")
+    bare.kubectl("apply", "--server-side", "-f", "-", input=fallback)
+    told = wait_until(lambda: refused_by_policy(dry_run(bare, pod(SPACE))), "the policy")
+    assert "write schedulerName: yunchi" in told
+    half = dry_run(bare, pod(SPACE, schedulerName="yunchi"))
+    assert "add {key: yunchi.io/pool, operator: Exists}" in half.stderr
+    assert dry_run(bare, pod(SPACE, schedulerName="yunchi", tolerations=[TOLERATION])).returncode == 0
+    assert dry_run(bare, pod(SPACE, schedulerName="volcano")).returncode == 0
 
 
 def marked(spec: dict[str, Any]) -> dict[str, Any] | None:
