@@ -95,7 +95,7 @@ def canonicalise(problem: Problem) -> Instance:
         classes=classes,
         class_of=class_of,
         requests=np.array([c.request for c in classes], dtype=np.int64).reshape(len(classes), width),
-        cell_of=masks.cells(),
+        cell_of=masks.cells(capacity > 0),
         gone=tuple(
             index for index, item in enumerate(problem.items) if item.node is not None and item.node not in position
         ),
@@ -152,10 +152,14 @@ class _Eligibility:
             self._shared.append(not _names_hosts(constraints))
         return self._index[constraints]
 
-    def cells(self) -> Ints:
-        """Number nodes by what items can tell apart, hostnames aside (those would make a cell of every node)."""
+    def cells(self, has: Mask) -> Ints:
+        """Number nodes by what items can tell apart, hostnames aside (those would make a cell of every node).
+
+        `has` says which node has any of which resource: a GPU tells nodes apart as well as a label does.
+        """
         count = len(self._nodes)
         rows = [mask for mask, shared in zip(self.masks, self._shared, strict=True) if shared]
+        rows += list(has.T)
         if not rows or not count:
             return np.zeros(count, dtype=np.int64)
         packed = np.packbits(np.array(rows), axis=0).T

@@ -61,7 +61,7 @@ def class_order(instance: Instance) -> list[int]:
         size = float((kind.request / np.maximum(capacity, 1)).max()) if asked.size else 0.0
         volume = float(kind.request @ weight)
         half = 0 if size > 0.5 else 1
-        keys.append((-kind.priority, kind.keeps_node, round(rarity, 6), half, -size, choices, -volume, number))
+        keys.append((-kind.priority, kind.keeps_node, round(rarity, 6), choices, half, -size, -volume, number))
     return [key[-1] for key in sorted(keys)]
 
 

@@ -8,6 +8,7 @@ from yunchi_placement.bounds import volume_bound
 from yunchi_placement.canonical import Instance, canonicalise
 from yunchi_placement.explain import explain
 from yunchi_placement.greedy import greedy
+from yunchi_placement.improve import BALANCED, BEST, improve, place_rest
 from yunchi_placement.problem import (
     Bound,
     Effort,
@@ -50,7 +51,13 @@ def solve(
     run = _Run(instance, objective, progress or (lambda _: None))
     state = greedy(instance, objective)
     run.stage("greedy", state)
-    return _solution(problem, state, volume_bound(state), objective, run.stages)
+    if len(state.unplaced()):
+        state = place_rest(state, seed)
+        run.stage("place rest", state)
+    bound = volume_bound(state)
+    if effort != "fast" and state.value().of(objective) > (bound.cost if objective == "cost" else bound.nodes):
+        state, bound = improve(state, objective, BEST if effort == "best" else BALANCED, seed, run.stage)
+    return _solution(problem, state, bound, objective, run.stages)
 
 
 class _Run:

@@ -1,0 +1,123 @@
+"""S3: follow a plan: send items to their cells, biggest first, and pick nodes by one of several rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from yunchi_placement.canonical import Instance, ItemClass
+from yunchi_placement.greedy import weights
+from yunchi_placement.plan import Model, Plan
+from yunchi_placement.state import State
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Rule = Callable[[Floats, Floats], Floats]
+
+
+def _snug(room: Floats, request: Floats) -> Floats:
+    """Least room left, each resource by its share: best fit."""
+    score: Floats = -((room - request) ** 2).sum(axis=1)
+    return score
+
+
+def _cosine(room: Floats, request: Floats) -> Floats:
+    """Room of the shape of the request: keeps nodes balanced."""
+    length = np.sqrt((room**2).sum(axis=1)) + 1e-12
+    score: Floats = (room @ request) / length
+    return score
+
+
+def _balance(room: Floats, request: Floats) -> Floats:
+    """Little room left, evenly over the resources."""
+    left = room - request
+    score: Floats = -(left.sum(axis=1) + (left.max(axis=1) - left.min(axis=1)))
+    return score
+
+
+RULES: dict[str, Rule] = {"cosine": _cosine, "balance": _balance, "snug": _snug}
+
+
+def pack(base: State, model: Model, plan: Plan, opened: Mask, targets: set[int], rule: Rule) -> State:
+    """Place the `targets` on opened nodes, starting from `base`; what does not fit stays unplaced."""
+    state = base.copy()
+    instance = state.instance
+    scale = scale_of(instance)
+    jobs = _jobs(instance, model, plan, targets)
+    rest: list[tuple[ItemClass, list[int]]] = []
+    for kind, items, cell in jobs:
+        left = _place(state, kind, items, opened & (instance.cell_of == cell), rule, scale)
+        if left:
+            rest.append((kind, left))
+    for kind, items in rest:
+        _place(state, kind, items, opened, _snug, scale)
+    return state
+
+
+def scale_of(instance: Instance) -> Floats:
+    """Amounts as shares of a typical node, resource by resource."""
+    weight = weights(instance) * max(1, len(instance.nodes))
+    asked = instance.requests.any(axis=0) if len(instance.requests) else np.ones(len(weight), dtype=np.bool_)
+    return np.where(asked, weight, 0.0)
+
+
+def _jobs(instance: Instance, model: Model, plan: Plan, targets: set[int]) -> list[tuple[ItemClass, list[int], int]]:
+    """Split each class over cells as the plan says, in whole items; the biggest and most bound first."""
+    queues: dict[int, list[tuple[int, int]]] = {}
+    by_flow: dict[int, list[tuple[int, float]]] = {}
+    for (flow, cell), amount in plan.share.items():
+        by_flow.setdefault(flow, []).append((cell, amount))
+    for flow, shares in by_flow.items():
+        queues[flow] = _whole(shares, int(model.counts[flow]))
+    jobs = []
+    for number, kind in enumerate(instance.classes):
+        flow = int(model.flow_of_class[number])
+        items = [item for item in kind.items if item in targets]
+        if flow < 0 or not items:
+            continue
+        queue = queues[flow]
+        while items and queue:
+            cell, amount = queue[0]
+            part, items = items[:amount], items[amount:]
+            jobs.append((kind, part, cell))
+            queue[0] = (cell, amount - len(part))
+            if not queue[0][1]:
+                queue.pop(0)
+    weight = scale_of(instance)
+    return sorted(jobs, key=lambda job: -_size(job[0], weight))
+
+
+def _size(kind: ItemClass, weight: Floats) -> float:
+    return float((kind.request * weight).max())
+
+
+def _whole(shares: list[tuple[int, float]], count: int) -> list[tuple[int, int]]:
+    """Round shares to whole items that sum to `count`, by largest remainder."""
+    parts = [int(amount + 1e-9) for _, amount in shares]
+    order = sorted(range(len(shares)), key=lambda k: (parts[k] - shares[k][1], shares[k][0]))
+    for k in order[: count - sum(parts)]:
+        parts[k] += 1
+    return [(cell, part) for (cell, _), part in zip(shares, parts, strict=True) if part]
+
+
+def _place(state: State, kind: ItemClass, items: list[int], mask: Mask, rule: Rule, scale: Floats) -> list[int]:
+    """Place items of one class one by one on the best node each time; returns those left."""
+    nodes = np.flatnonzero(mask & state.candidates(kind))
+    if not nodes.size:
+        return items
+    request = kind.request * scale
+    score = rule(state.free[nodes] * scale, request)
+    for done, item in enumerate(items):
+        best = int(score.argmax())
+        if score[best] == -np.inf:
+            return items[done:]
+        node = int(nodes[best])
+        state.place(item, node)
+        if kind.solitary or (state.free[node] < kind.request).any():
+            score[best] = -np.inf
+        else:
+            score[best] = rule((state.free[node] * scale)[None, :], request)[0]
+    return []

@@ -1,0 +1,284 @@
+"""S2: how many nodes of each type each cell opens, and which classes go to which cell.
+
+The model relaxes the packing inside a node: a cell is one volume per resource. With a fill of 1 its optimum is a
+proven lower bound; with a fill a little below 1 its solution is a plan that a real packing can follow. Cells that
+share no class are solved apart: that is faster, and each part's bound is rounded up to what node prices can add up to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from yunchi_placement.canonical import Instance, ItemClass
+from yunchi_placement.mip import Rows, minimise
+from yunchi_placement.problem import Objective
+from yunchi_placement.rules import fits_mask
+from yunchi_placement.state import State
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+FLOW_LIMIT = 400_000
+COUNTED = 256
+RELAXES = (
+    "for the items placed: an item may be split over the nodes of a cell (nodes that no item can tell apart); "
+    "anti-affinity by host only counted per cell; node counts are whole"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NodeType:
+    """Unused nodes of one cell with equal room and cost; or all used nodes of a cell (price 0, `sunk`)."""
+
+    cell: int
+    nodes: tuple[int, ...]
+    room: Ints
+    price: int
+    sunk: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Nodes to open by type, and how many items of each flow go to each cell."""
+
+    opened: Ints
+    share: dict[tuple[int, int], float]  # (flow, cell) -> items
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Types and arcs that concern each other, by position."""
+
+    types: list[int]
+    arcs: list[int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """The arrays that a plan is made of; built once, solved for several fills."""
+
+    instance: Instance
+    types: list[NodeType]
+    flow_of_class: Ints
+    requests: Ints  # by flow
+    counts: Ints  # by flow
+    arcs: list[tuple[int, int]]  # (flow, cell)
+    spreads: dict[frozenset[int], int]  # cells -> nodes that they must open together, for anti-affinity
+    parts: list[Part]
+
+    @classmethod
+    def of(cls, state: State, *, guests: bool) -> Model:
+        """Model the items that `state` places; the others are left out.
+
+        Args:
+            state: A placement.
+            guests: Whether items that do not keep a node take room where `state` has them. A bound must not
+                assume that; a plan should.
+        """
+        instance = state.instance
+        free = free_of_guests(state) if guests else instance.free
+        index: dict[tuple[bytes, int], int] = {}
+        flow_of_class = np.full(len(instance.classes), -1, dtype=np.int64)
+        counts: list[int] = []
+        leaders: list[int] = []
+        for number, kind in enumerate(instance.classes):
+            placed = int((state.node_of[list(kind.items)] >= 0).sum())
+            if placed and kind.keeps_node:
+                flow = index.setdefault((kind.request.tobytes(), kind.eligibility), len(counts))
+                if flow == len(counts):
+                    counts.append(0)
+                    leaders.append(number)
+                counts[flow] += placed
+                flow_of_class[number] = flow
+        cells = [_cells(instance, free, instance.classes[number]) for number in leaders]
+        arcs = [(flow, cell) for flow, inside in enumerate(cells) for cell in inside]
+        types = _node_types(instance, free)
+        return cls(
+            instance=instance,
+            types=types,
+            flow_of_class=flow_of_class,
+            requests=instance.requests[leaders],
+            counts=np.array(counts, dtype=np.int64),
+            arcs=arcs,
+            spreads=_spreads(state, cells, flow_of_class),
+            parts=_parts(instance, types, arcs, cells),
+        )
+
+    @property
+    def fits(self) -> bool:
+        """Whether the model is small enough to solve."""
+        return 0 < len(self.arcs) <= FLOW_LIMIT
+
+    def solve(
+        self, objective: Objective, *, fill: Floats, gap: float, nodes: int, seed: int
+    ) -> tuple[Plan | None, int]:
+        """Minimise; `fill` is by cell.
+
+        Returns:
+            The plan (None if there is none) and the proven least price of the objective, sunk costs left out
+            (a bound for the problem itself only when every fill is 1).
+        """
+        opened = np.zeros(len(self.types), dtype=np.int64)
+        share: dict[tuple[int, int], float] = {}
+        total, complete = 0, True
+        for part in self.parts:
+            values, least = self._solve_part(part, objective, fill, gap=gap, nodes=nodes, seed=seed)
+            total += least
+            if values is None:
+                complete = False
+                continue
+            width = len(part.types)
+            opened[part.types] = np.rint(values[:width]).astype(np.int64)
+            for arc, value in zip(part.arcs, values[width:].tolist(), strict=True):
+                if value > 1e-7:
+                    share[self.arcs[arc]] = value
+        return Plan(opened, share) if complete else None, total
+
+    def _solve_part(
+        self, part: Part, objective: Objective, fill: Floats, *, gap: float, nodes: int, seed: int
+    ) -> tuple[Floats | None, int]:
+        types = [self.types[number] for number in part.types]
+        price = [0 if t.sunk else (t.price if objective == "cost" else 1) for t in types]
+        grain = math.gcd(*price) or 1
+        width = len(types)
+        upper = [1.0 if t.sunk else float(len(t.nodes)) for t in types]
+        upper += [float(self.counts[self.arcs[arc][0]]) for arc in part.arcs]
+        scaled = np.zeros(len(upper))
+        scaled[:width] = np.array(price) / grain
+        integer = np.array([True] * width + [self._chunky(self.arcs[arc][0]) for arc in part.arcs])
+        rows = self._rows(part, fill)
+        answer = minimise(scaled, np.array(upper), integer, rows, gap=gap, nodes=nodes, seed=seed)
+        return answer.values, max(0, math.ceil(answer.bound * (1 - 1e-6) - 1e-6)) * grain
+
+    def _counted(self, resource: int) -> bool:
+        """Whether nodes hold few units of the resource (cards, pod slots), so that they can be filled exactly."""
+        return int(self.instance.free[:, resource].max(initial=0)) <= COUNTED
+
+    def _chunky(self, flow: int) -> bool:
+        """Whether an item takes a large part of a node's few units: such items are not split."""
+        most = self.instance.free.max(axis=0, initial=1)
+        asked = self.requests[flow]
+        return any(self._counted(r) and asked[r] * 16 >= most[r] > 0 for r in np.flatnonzero(asked).tolist())
+
+    def _rows(self, part: Part, fill: Floats) -> Rows:
+        rows = Rows()
+        width = len(part.types)
+        by_flow: dict[int, list[int]] = {}
+        by_cell: dict[int, list[int]] = {}
+        for column, arc in enumerate(part.arcs):
+            flow, cell = self.arcs[arc]
+            by_flow.setdefault(flow, []).append(width + column)
+            by_cell.setdefault(cell, []).append(column)
+        for flow, columns in by_flow.items():
+            rows.add(float(self.counts[flow]), float(self.counts[flow]), columns, [1.0] * len(columns))
+        scale = np.maximum(self.requests.max(axis=0), 1).astype(np.float64)
+        for cell, inside in by_cell.items():
+            flows = np.array([self.arcs[part.arcs[column]][0] for column in inside])
+            kinds = [position for position, number in enumerate(part.types) if self.types[number].cell == cell]
+            columns = [width + column for column in inside] + kinds
+            for resource in range(len(self.instance.resources)):
+                asked = self.requests[flows, resource] / scale[resource]
+                if asked.any():
+                    room = [float(self.types[part.types[k]].room[resource]) / scale[resource] for k in kinds]
+                    part_fill = 1.0 if self._counted(resource) else float(fill[cell])
+                    rows.add(-math.inf, 0.0, columns, [*asked.tolist(), *[-r * part_fill for r in room]])
+        self._spread_rows(part, rows)
+        return rows
+
+    def _spread_rows(self, part: Part, rows: Rows) -> None:
+        for cells, least in self.spreads.items():
+            inside = [k for k, number in enumerate(part.types) if self.types[number].cell in cells]
+            sunk = sum(len(self.types[part.types[k]].nodes) for k in inside if self.types[part.types[k]].sunk)
+            columns = [k for k in inside if not self.types[part.types[k]].sunk]
+            if columns and least > sunk:
+                rows.add(float(least - sunk), math.inf, columns, [1.0] * len(columns))
+
+
+def free_of_guests(state: State) -> Ints:
+    """Room by node when the items that do not keep a node are in, and the others are not."""
+    free = state.instance.free.copy()
+    for kind in state.instance.classes:
+        if not kind.keeps_node:
+            for node in state.node_of[list(kind.items)].tolist():
+                if node >= 0:
+                    free[node] -= kind.request
+    return free
+
+
+def uniform(instance: Instance, fill: float) -> Floats:
+    """The same fill for every cell."""
+    return np.full(max(1, instance.cells), fill)
+
+
+def opened_nodes(model: Model, opened: Sequence[int] | Ints) -> list[int]:
+    """The nodes of a plan: the first ones of each type, and those in use anyway."""
+    chosen: list[int] = []
+    for kind, number in zip(model.types, opened, strict=True):
+        chosen += kind.nodes if kind.sunk else kind.nodes[: int(number)]
+    return chosen
+
+
+def _cells(instance: Instance, free: Ints, kind: ItemClass) -> list[int]:
+    """Cells with a node that could hold an item of the class by itself."""
+    cells: list[int] = np.unique(instance.cell_of[kind.allowed & fits_mask(free, kind.request)]).tolist()
+    return cells
+
+
+def _node_types(instance: Instance, free: Ints) -> list[NodeType]:
+    groups: dict[tuple[int, bytes, int], list[int]] = {}
+    sunk: dict[int, list[int]] = {}
+    for node, cell in enumerate(instance.cell_of.tolist()):
+        if instance.in_use[node]:
+            sunk.setdefault(cell, []).append(node)
+        else:
+            groups.setdefault((cell, free[node].tobytes(), int(instance.cost[node])), []).append(node)
+    types = [
+        NodeType(cell, tuple(nodes), free[nodes[0]], price, sunk=False) for (cell, _, price), nodes in groups.items()
+    ]
+    types += [NodeType(cell, tuple(nodes), free[nodes].sum(axis=0), 0, sunk=True) for cell, nodes in sunk.items()]
+    return types
+
+
+def _spreads(state: State, cells: list[list[int]], flow_of_class: Ints) -> dict[frozenset[int], int]:
+    """Items that all avoid each other need a node each in the cells open to them."""
+    sizes: dict[tuple[int, frozenset[int]], int] = {}
+    for number, kind in enumerate(state.instance.classes):
+        flow = int(flow_of_class[number])
+        if flow < 0 or not kind.solitary:
+            continue
+        placed = int((state.node_of[list(kind.items)] >= 0).sum())
+        for group in set(kind.groups) & set(kind.avoids):
+            key = group, frozenset(cells[flow])
+            sizes[key] = sizes.get(key, 0) + placed
+    spreads: dict[frozenset[int], int] = {}
+    for (_, inside), size in sizes.items():
+        spreads[inside] = max(size, spreads.get(inside, 0))
+    return spreads
+
+
+def _parts(
+    instance: Instance, types: list[NodeType], arcs: list[tuple[int, int]], cells: list[list[int]]
+) -> list[Part]:
+    """Cells joined by some flow belong together."""
+    root = list(range(max(1, instance.cells)))
+
+    def find(cell: int) -> int:
+        while root[cell] != cell:
+            root[cell] = root[root[cell]]
+            cell = root[cell]
+        return cell
+
+    for inside in cells:
+        for cell in inside[1:]:
+            root[find(cell)] = find(inside[0])
+    parts: dict[int, Part] = {}
+    for number, (_, cell) in enumerate(arcs):
+        parts.setdefault(find(cell), Part([], [])).arcs.append(number)
+    for number, kind in enumerate(types):
+        if find(kind.cell) in parts:
+            parts[find(kind.cell)].types.append(number)
+    return list(parts.values())
