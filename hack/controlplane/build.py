@@ -73,7 +73,7 @@ def _watch(compiler: subprocess.Popen[bytes], tool: Tool, started: float, progre
     try:
         while True:
             try:
-                compiler.wait(HEARTBEAT_SECONDS)
+                compiler.wait(max(0.0, min(HEARTBEAT_SECONDS, started + limit - time.monotonic())))
             except subprocess.TimeoutExpired:
                 elapsed = time.monotonic() - started
                 if elapsed >= limit:

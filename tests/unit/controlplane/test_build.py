@@ -35,7 +35,8 @@ def test_a_build_is_installed_and_leaves_no_scratch(tmp_path: Path) -> None:
         'while [ "$1" != -o ]; do shift; done\n'
         'test -f go.mod && test -f go.sum && printf "%s %s %s" "$CGO_ENABLED" "$GOFLAGS" "$GOWORK" >"$2"',
     )
-    target, said = tmp_path / "bin" / "etcd", []
+    target = tmp_path / "bin" / "etcd"
+    said: list[str] = []
     build(ETCD, go, target, said.append)
     assert target.read_text() == "0 -mod=readonly -buildvcs=false off"
     assert list((tmp_path / "cache" / "yunchi" / "controlplane").iterdir()) == []
@@ -64,7 +65,8 @@ def test_a_failed_build_shows_its_end_and_a_remedy(tmp_path: Path, printed: str,
 def test_a_build_beats_while_it_runs_and_ends_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "HEARTBEAT_SECONDS", 0.05)
     monkeypatch.setenv("YUNCHI_BUILD_TIMEOUT", "0.5")
-    go, said = script(tmp_path / "go", "sleep 600"), []
+    go = script(tmp_path / "go", "sleep 600")
+    said: list[str] = []
     with pytest.raises(ControlPlaneError, match="YUNCHI_BUILD_TIMEOUT"):
         build(ETCD, go, tmp_path / "etcd", said.append)
     assert any("still building" in line for line in said)

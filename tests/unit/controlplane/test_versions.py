@@ -1,8 +1,8 @@
+import platform
 import re
 
 import pytest
 
-from controlplane import versions
 from controlplane.versions import EXTRA_TOOLS, GO_FOLDER, TOOLS, minimum_go, module_version, parse_version, pin_key
 
 
@@ -60,7 +60,7 @@ def test_the_cache_key_follows_the_pins(monkeypatch: pytest.MonkeyPatch) -> None
     before = pin_key(TOOLS)
     assert before == pin_key(tuple(reversed(TOOLS)))
     assert before != pin_key(EXTRA_TOOLS)
-    monkeypatch.setattr(versions.platform, "machine", lambda: "another")
+    monkeypatch.setattr(platform, "machine", lambda: "another")
     assert pin_key(TOOLS) != before
 
 
