@@ -277,7 +277,9 @@ class Narrator:
         try:
             await self._client.request("POST", path, body=self._event(note))
         except ApiError as error:
-            log.debug("%s: event not written: %s", note.target.key, error)
+            # A namespace that is going away refuses events; only our own faults are worth a line.
+            level = logging.WARNING if error.status in {400, 422} else logging.DEBUG
+            log.log(level, "%s: event not written: %s", note.target.key, error)
 
     def _event(self, note: Note) -> dict[str, Any]:
         """An events.k8s.io/v1 Event as kube-scheduler writes it."""
@@ -285,7 +287,7 @@ class Narrator:
         return {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{pod.name[:200]}.", "namespace": pod.namespace},
+            "metadata": {"generateName": f"{pod.name[:200]}-", "namespace": pod.namespace},
             "eventTime": self._now(),
             "type": "Warning" if failed else "Normal",
             "reason": "FailedScheduling" if failed else "Scheduled",

@@ -7,6 +7,7 @@ is solved jointly. A pod without a place sleeps until something happens that may
 from __future__ import annotations
 
 import heapq
+import math
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -28,8 +29,10 @@ class Settings:
 
     quiet: float = 0.005
     """A single pod is solved after this long without another arrival."""
-    quiet_per_pod: float = 0.001
-    """Each waiting pod lengthens the quiet asked for: a storm has longer gaps than a click."""
+    quiet_per_pod: float = 0.005
+    """Each recent arrival lengthens the quiet asked for, so that a storm is not cut up at each of its small gaps."""
+    recent: float = 1.0
+    """Time in which an arrival's weight falls to a third."""
     quiet_max: float = 0.25
     window_max: float = 1.0
     """No pod waits longer than this for others to arrive."""
@@ -79,6 +82,7 @@ class PendingQueue:
         self._first_arrival = 0.0
         self._last_arrival = 0.0
         self._arrivals = 0
+        self._rush = 0.0  # recent arrivals, fading
         self._wakes = 0
 
     def __contains__(self, key: object) -> bool:
@@ -122,7 +126,7 @@ class PendingQueue:
         for key in keys:
             del self._active[key]
         self._in_flight.update(keys)
-        self._first_arrival = self._last_arrival = now  # of what the size limit left behind
+        self._first_arrival = now  # of what the size limit left behind
         return Batch(keys, self._wakes)
 
     def unschedulable(self, key: str, batch: Batch, now: float) -> None:
@@ -172,6 +176,7 @@ class PendingQueue:
     def _activate(self, key: str, now: float) -> None:
         if not self._active:
             self._first_arrival = now
+        self._rush = 1.0 + self._rush * math.exp((self._last_arrival - now) / self._settings.recent)
         self._last_arrival = now
         self._active[key] = None
         self._asleep.discard(key)
@@ -214,7 +219,7 @@ class PendingQueue:
         settings = self._settings
         if len(self._active) >= settings.batch_max:
             return self._first_arrival
-        quiet = min(settings.quiet + settings.quiet_per_pod * (len(self._active) - 1), settings.quiet_max)
+        quiet = min(settings.quiet + settings.quiet_per_pod * (self._rush - 1.0), settings.quiet_max)
         return min(self._last_arrival + quiet, self._first_arrival + settings.window_max)
 
 

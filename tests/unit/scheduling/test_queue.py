@@ -44,6 +44,30 @@ def test_no_pod_waits_longer_than_the_window_in_a_storm_without_end() -> None:
     assert now <= SETTINGS.window_max + 0.02
 
 
+def test_a_storm_with_gaps_is_not_cut_up_at_each_of_them() -> None:
+    """Fifty pods a second in bursts, as a slow API server lets them through."""
+    queue, batches = PendingQueue(SETTINGS), []
+    for tick in range(3000):
+        now = tick * 0.001
+        if tick % 100 < 5:
+            queue.add(f"a/{tick}", now=now)
+        if queue.seconds_until_due(now) == 0.0:
+            batches.append(len(queue.take(now).keys))
+    assert len(batches) <= 6
+    assert max(batches) >= 45
+
+
+def test_after_a_storm_a_lone_pod_is_quick_again() -> None:
+    queue = PendingQueue(SETTINGS)
+    for number in range(1000):
+        queue.add(f"a/{number}", now=number * 0.001)
+    queue.take(2.0)
+    queue.add("a/lone", now=12.0)
+    wait = queue.seconds_until_due(12.0)
+    assert wait is not None
+    assert wait < 0.01
+
+
 def test_infeasible_pods_sleep_until_something_helps() -> None:
     queue = queue_with("a/one")
     queue.unschedulable("a/one", queue.take(0.01), now=0.02)
