@@ -20,7 +20,7 @@ from yunchi_operator.scheduling.ledger import Ledger, Load
 from yunchi_operator.scheduling.messages import unschedulable_message
 from yunchi_operator.scheduling.nodes import allocatable, hard_taints
 from yunchi_operator.scheduling.problem import LeftOut, Role, build_problem, role_of
-from yunchi_placement import Item, Problem, Solution
+from yunchi_placement import Item, Problem, Reason, Solution
 
 NOTHING: Final[Mapping[str, int]] = {}
 
@@ -296,6 +296,8 @@ def _placement_differs(old: Node, new: Node) -> bool:
 
 
 def _left_out(view: View, planned: Planned) -> Iterable[Unfit]:
+    count = len(planned.problem.nodes)
     for left in planned.left_out:
         if _is_wanted(view, left.pod.key):
-            yield Unfit(left.pod, f"{left.rule.replace(':', ' ')} is not supported by yunchi: {left.fix}", (left.rule,))
+            message = unschedulable_message(count, [Reason(left.rule, count)], left.fix)
+            yield Unfit(left.pod, message, (left.rule,))
