@@ -80,22 +80,20 @@ def _matches(term: NodeTerm, node: Node) -> bool:
     )
 
 
-def _holds(requirement: Requirement, value_: str | None) -> bool:
-    if requirement.operator == "In":
-        return value_ in requirement.values
-    if requirement.operator == "NotIn":
-        return value_ not in requirement.values
-    if requirement.operator == "Exists":
-        return value_ is not None
-    if requirement.operator == "DoesNotExist":
-        return value_ is None
-    if value_ is None:
-        return False
+def _holds(requirement: Requirement, have: str | None) -> bool:
+    answers = {
+        "In": have in requirement.values,
+        "NotIn": have not in requirement.values,
+        "Exists": have is not None,
+        "DoesNotExist": have is None,
+    }
+    if requirement.operator in answers:
+        return answers[requirement.operator]
     try:
-        have, limit = int(value_), int(requirement.values[0])
+        number, limit = int(have or "none"), int(requirement.values[0])
     except ValueError:
         return False
-    return have > limit if requirement.operator == "Gt" else have < limit
+    return number > limit if requirement.operator == "Gt" else number < limit
 
 
 def _overfull(resources: tuple[str, ...], node: Node, items: list[Item]) -> list[str]:

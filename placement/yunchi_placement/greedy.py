@@ -45,7 +45,8 @@ def _node_order(instance: Instance, objective: Objective) -> Ints:
     room = instance.free @ scarcity
     ratio = np.divide(prices(instance, objective), room, out=np.full(len(room), np.inf), where=room > 0)
     ratio[instance.in_use] = -1.0
-    return np.lexsort((np.arange(len(ratio)), -room, ratio))
+    # Among nodes in use the fullest first, so that the roomy ones stay whole; among the others the roomiest.
+    return np.lexsort((np.arange(len(ratio)), np.where(instance.in_use, room, -room), ratio))
 
 
 def class_order(instance: Instance) -> list[int]:

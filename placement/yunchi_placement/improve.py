@@ -26,9 +26,9 @@ class Settings:
     """How hard to try. All limits are counts, so that answers repeat."""
 
     fills: tuple[float, ...] = (0.995,)
-    plan_gap: float = 1e-3
-    bound_gap: float = 5e-4
-    mip_nodes: int = 2000
+    plan_gap: float = 2e-3
+    bound_gap: float = 1.2e-3
+    mip_nodes: int = 40
     steps: int = 6000
     attempts: int = 40
 

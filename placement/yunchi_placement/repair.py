@@ -11,6 +11,8 @@ from yunchi_placement.state import State
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+PATIENCE = 3
+"""Closing stops after so many failures in a row: the picks only get worse."""
 
 
 def complete(
@@ -72,11 +74,11 @@ def close_nodes(
     Returns:
         The improved state and how many nodes were closed or replaced; `opened` is updated.
     """
-    closed = 0
+    closed, failures = 0, 0
     tried: set[tuple[int, int]] = set()
     for _ in range(attempts):
         pick = _pick(state, opened, price, tried)
-        if pick is None:
+        if pick is None or failures >= PATIENCE:
             break
         tried.add(pick)
         node, instead = pick
@@ -90,7 +92,9 @@ def close_nodes(
         if not Search(trial, allowed, rng).run(waiting, steps + 4 * len(waiting)):
             state = trial
             opened[:] = allowed
-            closed += 1
+            closed, failures = closed + 1, 0
+        else:
+            failures += 1
     return state, closed
 
 
