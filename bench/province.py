@@ -6,7 +6,9 @@ costs, 120 CPU/memory shapes with Zipf(0.7) popularity, 12 accelerator shapes, 6
 
 Load is scaled per pool (zone and architecture), not only over the province: a pod's home is drawn in proportion to
 the load that each pool still lacks, and an accelerator pod is pinned only where its zone still has cards for it
-within the target. So a zone never has to hold more than it can, and every pod can be placed, at small sizes too.
+within the target. A first-fit witness, pod by pod, keeps each general pool packable on its own nodes: a pod without
+room at home gets another home. So every pod can be placed, at small sizes too, where a random load would overfill
+pools of two or three nodes.
 """
 
 from __future__ import annotations
@@ -143,31 +145,41 @@ def _general_pods(rng: np.random.Generator, machines: list[Node], count: int) ->
     memory_bytes = np.maximum(np.rint(np.minimum(memory, 112 * GIB) / (64 << 20)), 1).astype(int) * (64 << 20)
     keys, members = list(pools), list(pools.values())
     load = np.zeros_like(capacity)
+    free = [np.array([node.capacity for node in pool], dtype=np.int64) for pool in members]
     items: list[Item] = []
     group = 0
     while len(items) < count:
-        home = _home(rng, capacity, load)
-        size = 1
-        if rng.random() < GROUPED / 5:
-            size = min(int(rng.integers(2, 9)), len(members[home]), count - len(items))
-            group += 1
+        size = min(int(rng.integers(2, 9)), count - len(items)) if rng.random() < GROUPED / 5 else 1
         kind = int(shape[len(items)])
         requests = (int(cpu_milli[kind]), int(memory_bytes[kind]), 1, 0, 0)
-        if not any(all(map(int.__le__, requests, node.capacity)) for node in members[home]):
-            home = int(np.argmax(capacity[:, 0] - load[:, 0]))
+        home, hosts = _witness(free, _homes(rng, capacity, load), np.array(requests), size)
         constraints = _general_constraints(rng, *keys[home])
+        group += size > 1
         together = frozenset({f"group-{group}"}) if size > 1 else frozenset()
-        for _ in range(size):
+        for host in hosts:
+            free[home][host] -= requests
             load[home] += requests[:2]
             items.append(Item(f"pod-{len(items):06d}", requests, constraints, groups=together, avoids=together))
     return items
 
 
-def _home(rng: np.random.Generator, capacity: np.ndarray, load: np.ndarray) -> int:
-    """A pool, in proportion to what it lacks to its target in both resources; never one far above it."""
+def _witness(free: list[np.ndarray], homes: list[int], request: np.ndarray, size: int) -> tuple[int, list[int]]:
+    """The first of the homes with room on `size` different nodes (first fit), or on as many as there are."""
+    while size:
+        for home in homes:
+            hosts = np.flatnonzero((free[home] >= request).all(axis=1))[:size]
+            if len(hosts) == size:
+                return home, hosts.tolist()
+        size -= 1
+    raise ValueError("the province is too small for its pods; ask for more nodes or fewer pods")
+
+
+def _homes(rng: np.random.Generator, capacity: np.ndarray, load: np.ndarray) -> list[int]:
+    """All pools: one drawn by what it lacks to its target in both resources, then the emptiest first."""
     lacks = np.minimum((CPU_LOAD - load[:, 0] / capacity[:, 0]), (MEMORY_LOAD - load[:, 1] / capacity[:, 1]))
     weight = (np.maximum(lacks, 0.0) + np.exp(40 * np.minimum(lacks, 0.0)) * 1e-3) * capacity[:, 0]
-    return int(rng.choice(len(weight), p=weight / weight.sum()))
+    first = int(rng.choice(len(weight), p=weight / weight.sum()))
+    return [first, *[int(pool) for pool in np.argsort(-lacks, kind="stable")]]
 
 
 def _general_constraints(rng: np.random.Generator, zone: str, arch: str) -> Constraints:
