@@ -78,7 +78,7 @@ class Context:
             return
         self._check()
         kind, metadata = type(thing).__name__, thing.metadata
-        plain = without_nulls(msgspec.to_builtins(status))
+        plain = msgspec.to_builtins(status)
         raw = await apply_status(self.client, kind, metadata.namespace, metadata.name, plain, uid=metadata.uid)
         self.notify(kind, raw)
         self._tell(thing, find(thing.status.conditions, "Ready"), find(raw_conditions(status), "Ready"))
@@ -105,12 +105,3 @@ def raw_conditions(status: msgspec.Struct) -> tuple[Condition, ...]:
     """The conditions of any of our statuses."""
     conditions: tuple[Condition, ...] = getattr(status, "conditions", ())
     return conditions
-
-
-def without_nulls(value: Any) -> Any:
-    """The value without keys that are null: schemas have optional fields, not nullable ones."""
-    if isinstance(value, dict):
-        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
-    if isinstance(value, list | tuple):
-        return [without_nulls(inner) for inner in value]
-    return value

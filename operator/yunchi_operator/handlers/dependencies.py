@@ -15,8 +15,8 @@ def concerned(change: Change, store: Store) -> Iterator[Key]:
         case "Division" if _spec_changed(old, new):
             for shelf in (store.divisions, store.departments, store.requests, store.tenancies):
                 yield from (key for key in shelf.every_key() if key != change.key)
-        case "Department" if _spec_changed(old, new) or _holdings(old) != _holdings(new):
-            for namespace in _holdings(old) | _holdings(new):
+        case "Department" if _spec_changed(old, new) or _held(old) != _held(new):
+            for namespace in _wanted(old) | _wanted(new) | _held(old) | _held(new):
                 yield from _requests_in(namespace, store)
         case "QuotaRequest":
             yield from _around_request(change, store)
@@ -32,8 +32,12 @@ def _spec_changed(old: Kind | None, new: Kind | None) -> bool:
     return (old.metadata.uid, old.metadata.generation) != (new.metadata.uid, new.metadata.generation)
 
 
-def _holdings(side: Kind | None) -> set[str]:
-    return {*side.spec.namespaces, *side.status.namespaces} if isinstance(side, Department) else set()
+def _wanted(side: Kind | None) -> set[str]:
+    return set(side.spec.namespaces) if isinstance(side, Department) else set()
+
+
+def _held(side: Kind | None) -> set[str]:
+    return set(side.status.namespaces) if isinstance(side, Department) else set()
 
 
 def _requests_in(namespace: str, store: Store) -> Iterator[Key]:

@@ -76,7 +76,7 @@ async def apply_status(
         kind: one of ours.
         namespace: of the object; empty for a cluster-wide one.
         name: of the object.
-        status: everything that we say; what is left out and was ours goes.
+        status: everything that we say; what is left out, null or empty and was ours goes.
         uid: of the object that was decided about; the write is refused (409) if another took its name meanwhile.
         manager: field manager.
 
@@ -87,8 +87,22 @@ async def apply_status(
         ApiError: when the server refuses or is not reached; an object that is gone gives 404, it is never created.
     """
     metadata = {"name": name, "uid": uid} | ({"namespace": namespace} if namespace else {})
-    body = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": status}
+    body = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": without_empty(status)}
     return await _apply(client, paths.ours(kind, namespace, name) + "/status", body, manager)
+
+
+def without_empty(value: Any) -> Any:
+    """The value without keys that hold null, an empty mapping or an empty list.
+
+    Server-side apply writes null for a mapping whose last key goes while the mapping itself stays, and schemas refuse
+    that; and optional fields are not nullable.
+    """
+    if isinstance(value, dict):
+        inner = {key: without_empty(part) for key, part in value.items()}
+        return {key: part for key, part in inner.items() if part is not None and part not in ({}, [])}
+    if isinstance(value, list | tuple):
+        return [without_empty(part) for part in value]
+    return value
 
 
 async def _apply(client: KubeClient, path: str, body: Plain, manager: str) -> Plain:

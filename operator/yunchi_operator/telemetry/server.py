@@ -76,10 +76,10 @@ async def serve(address: str, registry: CollectorRegistry, checks: Mapping[str, 
     for endpoint in ENDPOINTS:
         own = {name: check for name, check in checks.items() if name.split("/", 1)[0] == endpoint}
         application.router.add_get(f"/{endpoint}", _handler(endpoint, own))
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, shutdown_timeout=1).start()
+        await web.TCPSite(runner, host, port).start()
     except OSError:
         await runner.cleanup()
         raise
