@@ -15,7 +15,7 @@ from yunchi_placement.problem import Bound
 from yunchi_placement.rules import fits_mask
 from yunchi_placement.state import State
 
-Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 RELAXES = (
     "for the items placed: each resource by itself over the nodes that may hold it, fractions of nodes and "
     "items allowed, anti-affinity by host dropped"
@@ -23,48 +23,61 @@ RELAXES = (
 
 
 def volume_bound(state: State) -> Bound:
-    """Bound the nodes and the cost of placing the items that `state` places."""
+    """Bound the nodes and the cost of placing the items that `state` places.
+
+    Nodes that no class joins make separate parts, whose bounds add up.
+    """
     instance = state.instance
-    demand, reach = _demand(state)
-    nodes, cost = _least_single(state)
-    unused = reach & ~instance.in_use
-    for resource in range(len(instance.resources)):
-        sunk = int(instance.free[reach & instance.in_use, resource].sum())
-        need = demand[resource] - sunk
-        if need <= 0:
-            continue
-        room = instance.free[unused, resource]
-        cost = max(cost, _cheapest(need, room, instance.cost[unused]))
-        nodes = max(nodes, _cheapest(need, room, np.ones_like(room)))
-    sunk_cost = int(instance.cost[instance.in_use].sum())
-    return Bound(nodes + int(instance.in_use.sum()), cost + sunk_cost, RELAXES)
+    nodes, cost = int(instance.in_use.sum()), int(instance.cost[instance.in_use].sum())
+    for part, classes in _parts(state):
+        more_nodes, more_cost = _part_bound(state, part, classes)
+        nodes += more_nodes
+        cost += more_cost
+    return Bound(nodes, cost, RELAXES)
 
 
-def _least_single(state: State) -> tuple[int, int]:
-    """Nodes and cost that the class with the dearest cheapest node needs by itself."""
+def _parts(state: State) -> list[tuple[Mask, list[int]]]:
+    """Merge the reach of the placed classes until no two parts share a node."""
+    instance = state.instance
+    by_reach: dict[tuple[int, bytes], tuple[Mask, list[int]]] = {}
+    for number, kind in enumerate(instance.classes):
+        if kind.keeps_node and (state.node_of[list(kind.items)] >= 0).any():
+            has = kind.request > 0
+            key = kind.eligibility, has.tobytes()
+            if key not in by_reach:
+                by_reach[key] = kind.allowed & (instance.free[:, has] > 0).all(axis=1), []
+            by_reach[key][1].append(number)
+    parts: list[tuple[Mask, list[int]]] = []
+    for reach, classes in by_reach.values():
+        apart = []
+        for other, inside in parts:
+            if (other & reach).any():
+                reach, classes = reach | other, classes + inside  # noqa: PLW2901 - grows as parts join
+            else:
+                apart.append((other, inside))
+        parts = [*apart, (reach, classes)]
+    return parts
+
+
+def _part_bound(state: State, reach: Mask, classes: list[int]) -> tuple[int, int]:
     instance = state.instance
     price = np.where(instance.in_use, 0, instance.cost)
-    nodes, cost = 0, 0
-    for kind in instance.classes:
-        if kind.keeps_node and (state.node_of[list(kind.items)] >= 0).any():
-            possible = kind.allowed & fits_mask(instance.free, kind.request)
-            if possible.any():
-                cost = max(cost, int(price[possible].min()))
-                nodes = max(nodes, int(not instance.in_use[possible].any()))
-    return nodes, cost
-
-
-def _demand(state: State) -> tuple[list[int], npt.NDArray[np.bool_]]:
-    instance = state.instance
-    reach = np.zeros(len(instance.nodes), dtype=np.bool_)
     demand = np.zeros(len(instance.resources), dtype=np.int64)
-    for kind in instance.classes:
-        if kind.keeps_node:
-            placed = int((state.node_of[list(kind.items)] >= 0).sum())
-            demand += kind.request * placed
-            if placed:
-                reach |= kind.allowed
-    return demand.tolist(), reach
+    nodes, cost = 0, 0
+    for number in classes:
+        kind = instance.classes[number]
+        demand += kind.request * int((state.node_of[list(kind.items)] >= 0).sum())
+        possible = kind.allowed & fits_mask(instance.free, kind.request)
+        cost = max(cost, int(price[possible].min(initial=1 << 62)) if possible.any() else 0)
+        nodes = max(nodes, int(not instance.in_use[possible].any()) if possible.any() else 0)
+    unused = reach & ~instance.in_use
+    for resource in np.flatnonzero(demand).tolist():
+        need = int(demand[resource]) - int(instance.free[reach & instance.in_use, resource].sum())
+        if need > 0:
+            room = instance.free[unused, resource]
+            cost = max(cost, _cheapest(need, room, instance.cost[unused]))
+            nodes = max(nodes, _cheapest(need, room, np.ones_like(room)))
+    return nodes, cost
 
 
 def _cheapest(need: int, room: npt.NDArray[np.int64], price: npt.NDArray[np.int64]) -> int:

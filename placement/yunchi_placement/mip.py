@@ -10,9 +10,10 @@ import contextlib
 import datetime
 import os
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +63,7 @@ def minimise(
         random_seed=seed % (1 << 31),
         time_limit=HANG_GUARD,
     )
-    with _quiet():
+    with _quiet:
         result = mathopt.solve(model, mathopt.SolverType.HIGHS, params=parameters)
     bound = float(result.termination.objective_bounds.dual_bound)
     values = None
@@ -71,35 +72,47 @@ def minimise(
     return Answer(values, bound if np.isfinite(bound) else 0.0)
 
 
-_quiet_lock = threading.Lock()
-_quiet_depth = 0
-_quiet_kept = -1
+class _Quiet:
+    """Keeps what HiGHS prints off standard output, which may carry a caller's answer.
 
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Send what HiGHS prints to standard error: standard output may carry a caller's answer.
-
-    HiGHS 1.12 prints a stray line from C++ on rare repairs, whatever its settings say. Solves may overlap in
-    threads, so the first one in redirects and the last one out restores.
+    HiGHS 1.12 prints a stray line from C++ on rare repairs, whatever its settings say. Standard output is held
+    back in a file during solves and then written out without those lines, so nothing of anyone else's is lost.
+    Solves may overlap in threads: the first one in holds back, the last one out writes.
     """
-    global _quiet_depth, _quiet_kept  # noqa: PLW0603 - file descriptors belong to the process
-    with _quiet_lock:
-        if _quiet_depth == 0:
-            with contextlib.suppress(OSError, ValueError):
-                sys.stdout.flush()
-                _quiet_kept = os.dup(1)
-                os.dup2(2, 1)
-        _quiet_depth += 1
-    try:
-        yield
-    finally:
-        with _quiet_lock:
-            _quiet_depth -= 1
-            if _quiet_depth == 0 and _quiet_kept >= 0:
-                os.dup2(_quiet_kept, 1)
-                os.close(_quiet_kept)
-                _quiet_kept = -1
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._kept = -1
+        self._held: IO[bytes] | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._depth += 1
+            if self._depth == 1:
+                with contextlib.suppress(OSError, ValueError):
+                    sys.stdout.flush()
+                    self._held = tempfile.TemporaryFile()
+                    self._kept = os.dup(1)
+                    os.dup2(self._held.fileno(), 1)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._depth or self._held is None:
+                return
+            if self._kept >= 0:
+                os.dup2(self._kept, 1)
+                self._held.seek(0)
+                for line in self._held:
+                    if not line.startswith(b"HighsMipSolverData::"):
+                        os.write(self._kept, line)
+                os.close(self._kept)
+            self._held.close()
+            self._held, self._kept = None, -1
+
+
+_quiet = _Quiet()
 
 
 def _proto(price: Floats, upper: Floats, integer: npt.NDArray[np.bool_], rows: Rows) -> model_pb2.ModelProto:

@@ -149,7 +149,8 @@ class Model:
         upper += [float(self.counts[self.arcs[arc][0]]) for arc in part.arcs]
         scaled = np.zeros(len(upper))
         scaled[:width] = np.array(price) / grain
-        integer = np.array([True] * width + [self._chunky(self.arcs[arc][0]) for arc in part.arcs])
+        chunky = self._chunky()
+        integer = np.array([True] * width + [bool(chunky[self.arcs[arc][0]]) for arc in part.arcs])
         rows = self._rows(part, fill)
         answer = minimise(scaled, np.array(upper), integer, rows, gap=gap, nodes=nodes, seed=seed)
         return answer.values, max(0, math.ceil(answer.bound * (1 - 1e-6) - 1e-6)) * grain
@@ -158,11 +159,12 @@ class Model:
         """Whether nodes hold few units of the resource (cards, pod slots), so that they can be filled exactly."""
         return int(self.instance.free[:, resource].max(initial=0)) <= COUNTED
 
-    def _chunky(self, flow: int) -> bool:
-        """Whether an item takes a large part of a node's few units: such items are not split."""
+    def _chunky(self) -> npt.NDArray[np.bool_]:
+        """By flow: whether an item takes a large part of a node's few units; such items are not split."""
         most = self.instance.free.max(axis=0, initial=1)
-        asked = self.requests[flow]
-        return any(self._counted(r) and asked[r] * 16 >= most[r] > 0 for r in np.flatnonzero(asked).tolist())
+        counted = np.array([self._counted(resource) for resource in range(len(most))], dtype=np.bool_)
+        large = (self.requests > 0) & (self.requests * 16 >= most) & (most > 0)
+        return np.asarray((large & counted).any(axis=1))
 
     def _rows(self, part: Part, fill: Floats) -> Rows:
         rows = Rows()
