@@ -12,11 +12,11 @@ import time
 import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from controlplane.cluster import ControlPlane
-
 from demo.console import DemoFailedError
 
 START_SECONDS = 40.0
@@ -102,9 +102,23 @@ def apply(plane: ControlPlane, manifests: Iterable[dict[str, Any]], *, kubeconfi
     plane.kubectl("apply", "--server-side", "-f", "-", input=text, kubeconfig=kubeconfig, timeout=120)
 
 
-def get(plane: ControlPlane, *what: str) -> list[dict[str, Any]]:
-    """`kubectl get … -o json` as a list of objects."""
-    found: list[dict[str, Any]] = json.loads(plane.kubectl("get", *what, "-o", "json").stdout)["items"]
+def get(plane: ControlPlane, path: str) -> list[dict[str, Any]]:
+    """The objects of a list, from the API server's cache: cheap enough to poll.
+
+    Args:
+        plane: whose API server.
+        path: of the list, such as ``/api/v1/pods``.
+    """
+    status, answer = plane.request("GET", f"{path}?resourceVersion=0")
+    if status != HTTPStatus.OK:
+        raise DemoFailedError(f"GET {path}: {status} {answer}")
+    found: list[dict[str, Any]] = answer["items"]
+    return found
+
+
+def get_one(plane: ControlPlane, *what: str) -> dict[str, Any]:
+    """`kubectl get … -o json` of one object."""
+    found: dict[str, Any] = json.loads(plane.kubectl("get", *what, "-o", "json").stdout)
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -14,6 +15,7 @@ from rich.table import Table
 from demo.figures import Figures, Outcome
 
 HEARTBEAT_SECONDS = 5.0
+POLL_SECONDS = 0.3
 
 
 class DemoFailedError(Exception):
@@ -24,7 +26,9 @@ class Narrator:
     """Prints the story."""
 
     def __init__(self) -> None:
-        self.console = Console(soft_wrap=True)
+        self.console = Console(soft_wrap=True, highlight=False)
+        if not self.console.is_terminal:
+            self.console.width = 110  # a log file has no edge; the tables need the room
         self._step = 0
         self._begun = time.monotonic()
 
@@ -88,7 +92,7 @@ class Narrator:
                 if not self.console.is_terminal and time.monotonic() - spoken > HEARTBEAT_SECONDS:
                     spoken = time.monotonic()
                     self.say(f"{title}: {count} of {total} …")
-                time.sleep(0.25)
+                time.sleep(POLL_SECONDS)
         raise DemoFailedError(f"{title}: only {count} of {total} after {seconds:.0f} s")
 
 
@@ -100,11 +104,13 @@ def comparison(names: Mapping[str, str], baseline: Outcome, ours: Outcome) -> Ta
         baseline: kube-scheduler's placement.
         ours: Yunchi's.
     """
-    table = Table(title="Nodes in use by prefecture: islands, kube-scheduler (MostAllocated), Yunchi", expand=False)
+    table = Table(
+        title="Nodes in use: as islands, packed by kube-scheduler (MostAllocated), packed by Yunchi", box=SIMPLE
+    )
     for heading in ("code", "prefecture"):
-        table.add_column(heading)
-    for heading in ("hosts", "kube-scheduler", "Yunchi", "cost before", "cost", "CPU before", "CPU", "memory"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, no_wrap=True)
+    for heading in ("islands", "k-s", "Yunchi", "cost k-s", "cost", "CPU k-s", "CPU", "mem k-s", "mem"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for code, name in names.items():
         table.add_row(code, name, *_cells(baseline.zones.get(code, Figures()), ours.zones.get(code, Figures())))
     table.add_section()
@@ -121,6 +127,7 @@ def _cells(before: Figures, after: Figures) -> list[str]:
         _plain(after.cost),
         f"{before.cpu_percent:.0f} %",
         f"{after.cpu_percent:.0f} %",
+        f"{before.memory_percent:.0f} %",
         f"{after.memory_percent:.0f} %",
     ]
 
