@@ -190,7 +190,7 @@ def clear(stage: Stage) -> None:
 
 
 def _unused(quota: dict[str, Any]) -> bool:
-    return quota.get("status", {}).get("used", {}).get("pods") == "0"
+    return bool(quota.get("status", {}).get("used", {}).get("pods") == "0")
 
 
 def yunchi(stage: Stage) -> Outcome:
