@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from controlplane.cluster import ControlPlane
@@ -22,6 +23,11 @@ from support.operator_process import (
     wait_ready,
     wait_reason,
 )
+from yunchi_operator.api.kinds import Department
+from yunchi_operator.kube.apply import apply_object
+from yunchi_operator.kube.client import KubeClient
+from yunchi_operator.quota.ledger import hard
+from yunchi_operator.tenancy.departments import contents, namespace
 
 pytestmark = pytest.mark.cluster
 PROVINCE = division("330000", "Province")
@@ -182,6 +188,23 @@ def test_events_tell_people_what_was_done(pool: ControlPlane, operator: RunningO
     assert eventually(lambda: "Applied" in told(), what="event")
 
 
+async def test_an_apply_that_would_change_nothing_is_not_sent(pool: ControlPlane, operator: RunningOperator) -> None:
+    apply(pool, department("hz-calm", "330100", "hz-calm", admin="shen"), user=OPS)
+    wait_ready(pool, "department/hz-calm")
+    calm = msgspec.convert(get(pool, "department/hz-calm"), type=Department)
+    limits = hard(calm.spec.base_quota, [])
+    manifests = (namespace(calm, "hz-calm"), *contents(calm, "hz-calm", limits))
+    async with await KubeClient.connect(pool.kubeconfig) as client:
+        assert [await apply_object(client, manifest) for manifest in manifests] == [False] * 5
+        more = contents(calm, "hz-calm", limits | {"requests.nvidia.com/gpu": "1"})
+        assert [await apply_object(client, manifest) for manifest in more] == [True, False, False, False]
+
+    def without_gpu() -> bool:
+        return get(pool, "resourcequota/yunchi-quota", "--namespace=hz-calm")["spec"]["hard"] == limits
+
+    assert eventually(without_gpu, what="the resource that nobody wants any more is gone")
+
+
 def test_killed_and_started_again_it_changes_nothing_and_only_one_of_two_acts(
     pool: ControlPlane, operator: RunningOperator, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -206,3 +229,16 @@ def test_killed_and_started_again_it_changes_nothing_and_only_one_of_two_acts(
         assert condition(pool, "department/hz-still")["status"] == "True"
         assert second.stop() == 0
     assert get(pool, "lease/yunchi-operator", "--namespace=yunchi-system")["spec"]["holderIdentity"] == ""
+
+
+def test_who_loses_the_lease_ends_at_once(
+    pool: ControlPlane, operator: RunningOperator, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    where = ("lease", "yunchi-operator", "--namespace=yunchi-system")
+    operator.kill()
+    with start_operator(pool, tmp_path_factory.mktemp("loser"), name="loser") as loser:
+        assert eventually(lambda: loser.metric("yunchi_lease_held") == 1, what="it acts")
+        thief = json.dumps({"spec": {"holderIdentity": "thief", "leaseDurationSeconds": 1}})
+        pool.kubectl("patch", *where, "--type=merge", "--patch", thief)
+        assert loser.process.wait(timeout=60) == 1
+        assert "held by thief" in loser.log.read_text()

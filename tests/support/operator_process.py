@@ -25,7 +25,7 @@ from support.charts import NAMESPACE
 
 API = "yunchi.io/v1alpha1"
 OPS = "ops-user"
-_COMMAND = "from yunchi_operator.cli.operator import operator_group; operator_group()"
+_COMMAND = "from yunchi_operator.cli.main import main; main()"
 _RBAC = "rbac.authorization.k8s.io"
 
 
@@ -61,7 +61,7 @@ class RunningOperator:
         self.address = f"127.0.0.1:{free_port()}"
         self.log = folder / f"{name}.log"
         kubeconfig = plane.service_account_kubeconfig(NAMESPACE, "yunchi-operator")
-        command = [sys.executable, "-c", _COMMAND, "run", "--kubeconfig", str(kubeconfig)]
+        command = [sys.executable, "-c", _COMMAND, "operator", "run", "--kubeconfig", str(kubeconfig)]
         command += ["--metrics-address", self.address, "--resync-interval", str(resync_seconds)]
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
         with self.log.open("wb") as log:
