@@ -12,6 +12,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from yunchi_operator.handlers import approvals, departments, divisions, quota_requests, tenancies
 from yunchi_operator.handlers.context import Context, NotLeaderError
 from yunchi_operator.handlers.dependencies import concerned
@@ -147,10 +149,11 @@ class Reconciler:
         for kind in self.context.store.kinds:
             try:
                 items, version = await everything(self.context.client, paths.collection(kind))
-            except ApiError as error:
+            except (ApiError, msgspec.DecodeError) as error:
                 complete = False
-                self._meter.api_error(error.reason)
-                hint = "; are the CRDs installed?" if error.status == 404 else ""
+                refusal = error if isinstance(error, ApiError) else None
+                self._meter.api_error(refusal.reason if refusal else "BadAnswer")
+                hint = "; are the CRDs installed?" if refusal and refusal.status == 404 else ""
                 log.warning("resync of %s failed: %s%s", kind, error, hint)
                 continue
             for change in self.context.store.shelf(kind).replace(items, version):

@@ -141,7 +141,7 @@ class LeaseElector:
             if lease is not None and lease.spec.holder_identity == self._identity:
                 await self._write(lease, self._record(lease.spec, holder=""))
                 log.info("lease %s/%s released", self._namespace, self._name)
-        except ApiError as error:
+        except (ApiError, msgspec.DecodeError) as error:
             log.warning("lease %s/%s not released: %s", self._namespace, self._name, error)
 
     async def _attempt(self) -> bool:
@@ -155,7 +155,7 @@ class LeaseElector:
                 self._observe((await self._write(lease, self._record(lease.spec, self._identity))).spec)
             else:
                 return False
-        except ApiError as error:
+        except (ApiError, msgspec.DecodeError) as error:  # a proxy on the way may answer with anything
             log.warning("lease %s/%s: %s", self._namespace, self._name, error)
             return False
         # The time before the request, as the server may have taken it in at once and answered late.

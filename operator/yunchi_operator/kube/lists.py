@@ -21,6 +21,10 @@ class _Page(msgspec.Struct):
     metadata: _Meta = _Meta()
 
 
+class _Objects(_Page):
+    items: list[dict[str, Any]] = []
+
+
 async def pages(client: KubeClient, path: str, *, timeout_seconds: float = 30.0) -> AsyncIterator[bytes]:
     """The bodies of a list's pages.
 
@@ -43,11 +47,12 @@ async def everything(client: KubeClient, path: str) -> tuple[list[dict[str, Any]
 
     Raises:
         ApiError: when a page is refused or not reached.
+        msgspec.DecodeError: when an answer is no list.
     """
     items: list[dict[str, Any]] = []
     version = ""
     async for body in pages(client, path):
-        page = msgspec.json.decode(body)
-        items.extend(page["items"])
-        version = version or page["metadata"].get("resourceVersion", "")
+        page = msgspec.json.decode(body, type=_Objects)
+        items.extend(page.items)
+        version = version or page.metadata.resource_version
     return items, version
