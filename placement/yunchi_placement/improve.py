@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from yunchi_placement.bounds import volume_bound
 from yunchi_placement.canonical import Instance
@@ -15,9 +16,13 @@ from yunchi_placement.pack import RULES, pack
 from yunchi_placement.plan import RELAXES, Model, Plan, opened_nodes, uniform
 from yunchi_placement.problem import Bound, Objective
 from yunchi_placement.repair import close_nodes, complete
+from yunchi_placement.rules import fits_mask
 from yunchi_placement.search import Search
 from yunchi_placement.state import State
 
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+TRY = 200
 Note = Callable[[str, State, str], None]
 
 
@@ -25,7 +30,10 @@ Note = Callable[[str, State, str], None]
 class Settings:
     """How hard to try. All limits are counts, so that answers repeat."""
 
-    fills: tuple[float, ...] = (0.995,)
+    fill: float = 0.995
+    raise_by: float = 0.001
+    lower_by: float = 0.01
+    rounds: int = 3
     plan_gap: float = 2e-3
     bound_gap: float = 1.2e-3
     mip_nodes: int = 40
@@ -34,25 +42,39 @@ class Settings:
 
 
 BALANCED = Settings()
-BEST = Settings(fills=(0.994, 0.9965), bound_gap=1e-4, mip_nodes=10_000, steps=20_000, attempts=200)
+BEST = Settings(rounds=5, plan_gap=1e-3, bound_gap=5e-4, mip_nodes=400, steps=20_000, attempts=200)
 
 
-def place_rest(state: State, seed: int, steps: int = 2000) -> State:
-    """Try to place what the greedy incumbent left over, by moving others; never unplaces anything."""
+def place_rest(state: State, seed: int, steps: int) -> State:
+    """Try to place what was left over, by moving others; never unplaces anything.
+
+    Args:
+        state: A placement; it is not changed.
+        seed: Fixes the search.
+        steps: Search steps in all; a failed try costs TRY of them, and stops tries for its class.
+    """
     instance = state.instance
     failed: set[int] = set()
-    order = sorted(state.unplaced(), key=lambda item: (-state.class_at(item).priority, item))
     everywhere = np.ones(len(instance.nodes), dtype=np.bool_)
-    for item in order:
+    for item in sorted(state.unplaced(), key=lambda item: (-state.class_at(item).priority, item)):
         number = int(instance.class_of[item])
-        if number in failed or len(failed) >= 40 or not instance.classes[number].allowed.any():
+        if steps <= 0 or number in failed or not _conceivable(state, number):
             continue
         trial = state.copy()
-        if Search(trial, everywhere, np.random.default_rng(seed)).run([item], steps):
+        if Search(trial, everywhere, np.random.default_rng(seed)).run([item], TRY):
             failed.add(number)
+            steps -= TRY
         else:
             state = trial
+            steps -= TRY // 10
     return state
+
+
+def _conceivable(state: State, number: int) -> bool:
+    """Whether some node is large enough, and the free room of all together."""
+    instance, kind = state.instance, state.instance.classes[number]
+    fits = kind.allowed & fits_mask(instance.free, kind.request)
+    return bool(fits.any()) and bool((state.free[kind.allowed].sum(axis=0) >= kind.request).all())
 
 
 def improve(incumbent: State, objective: Objective, settings: Settings, seed: int, note: Note) -> tuple[State, Bound]:
@@ -66,22 +88,41 @@ def improve(incumbent: State, objective: Objective, settings: Settings, seed: in
     with ThreadPoolExecutor(max_workers=1) as pool:
         proof = pool.submit(_bound, ground, objective, settings, volume, seed)
         best = incumbent
-        for fill in settings.fills:
-            plan, _ = model.solve(
-                objective, fill=uniform(instance, fill), gap=settings.plan_gap, nodes=settings.mip_nodes, seed=seed
-            )
-            if plan is None:
-                continue
-            found = _follow(incumbent, model, plan, objective, settings, seed)
-            if found is not None and _better(found, best, objective):
-                best = found
-            note("pack", best, f"fill {fill}")
+        fill = uniform(instance, settings.fill)
+        for _ in range(settings.rounds):
+            best, short = _round(best, incumbent, model, objective, fill, settings, seed)
+            note("pack", best, f"fill {fill.min():.4f}..{fill.max():.4f}")
+            fill = fill + np.where(short, -settings.lower_by, settings.raise_by)
         price = prices(instance, objective)
         rng = np.random.default_rng(seed)
         opened = best.used.copy()
         best, closed = close_nodes(best, opened, price, settings.attempts, settings.steps // 10, rng)
         note("close nodes", best, f"{closed} closed or replaced")
         return best, proof.result()
+
+
+def _round(
+    best: State,
+    incumbent: State,
+    model: Model,
+    objective: Objective,
+    fill: Floats,
+    settings: Settings,
+    seed: int,
+) -> tuple[State, Mask]:
+    """Plan at these fills and pack; the better state, and the cells where the plan's nodes were too few."""
+    everywhere = np.ones(len(fill), dtype=np.bool_)
+    plan, _ = model.solve(objective, fill=fill, gap=settings.plan_gap, nodes=settings.mip_nodes, seed=seed)
+    if plan is None:
+        return best, everywhere
+    found = _follow(incumbent, model, plan, objective, settings, seed)
+    if found is None:
+        return best, everywhere
+    extra = found.used
+    extra[opened_nodes(model, plan.opened)] = False
+    short = np.zeros(len(fill), dtype=np.bool_)
+    short[model.instance.cell_of[extra]] = True
+    return (found if _better(found, best, objective) else best), short
 
 
 def _has_guests(instance: Instance) -> bool:

@@ -63,8 +63,13 @@ def minimise(
         random_seed=seed % (1 << 31),
         time_limit=HANG_GUARD,
     )
-    with _quiet:
-        result = mathopt.solve(model, mathopt.SolverType.HIGHS, params=parameters)
+    try:
+        with _quiet:
+            result = mathopt.solve(model, mathopt.SolverType.HIGHS, params=parameters)
+    except (RuntimeError, ValueError, AttributeError):
+        # A solver that gives up (bad numerics) costs the plan, not the answer. AttributeError is how OR-Tools
+        # 9.15 fails to translate its own status.
+        return Answer(None, 0.0)
     bound = float(result.termination.objective_bounds.dual_bound)
     values = None
     if result.has_primal_feasible_solution():

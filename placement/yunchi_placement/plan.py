@@ -24,6 +24,8 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 FLOW_LIMIT = 400_000
 COUNTED = 256
+TINY = 1e-8
+"""HiGHS drops smaller coefficients. Dropping a request only relaxes; dropping a node's room would not."""
 RELAXES = (
     "for the items placed: an item may be split over the nodes of a cell (nodes that no item can tell apart); "
     "anti-affinity by host only counted per cell; node counts are whole"
@@ -187,7 +189,12 @@ class Model:
                 if asked.any():
                     room = [float(self.types[part.types[k]].room[resource]) / scale[resource] for k in kinds]
                     part_fill = 1.0 if self._counted(resource) else float(fill[cell])
-                    rows.add(-math.inf, 0.0, columns, [*asked.tolist(), *[-r * part_fill for r in room]])
+                    rows.add(
+                        -math.inf,
+                        0.0,
+                        columns,
+                        [*asked.tolist(), *[-max(r * part_fill, TINY) if r else 0.0 for r in room]],
+                    )
         self._spread_rows(part, rows)
         return rows
 

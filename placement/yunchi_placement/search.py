@@ -42,7 +42,6 @@ class Search:
             out = self._eject(item)
             if out is None:
                 waiting.insert(0, item)
-                self._shake(item)
                 continue
             waiting += sorted(out, key=lambda other: (float(self.ease[other]), other))
         return waiting
@@ -76,7 +75,10 @@ class Search:
         asked = np.flatnonzero(kind.request)
         need = kind.request[asked] - state.free[np.ix_(nodes, asked)]
         gain = self._request[table][:, :, asked]
-        price = np.where(table >= 0, (self.ease * self.weight)[table], np.inf)
+        # Pushing out an item of the same class would change nothing.
+        number = state.instance.class_of[item]
+        useful = (table >= 0) & (state.instance.class_of[table] != number)
+        price = np.where(useful, (self.ease * self.weight)[table], np.inf)
         single = np.where((gain >= need[:, None, :]).all(axis=2), price, np.inf)
         best = int(single.argmin())
         row, column = divmod(best, most)
@@ -96,6 +98,3 @@ class Search:
             state.remove(other)
         state.place(item, int(nodes[row]))
         return out
-
-    def _shake(self, item: int) -> None:
-        pass

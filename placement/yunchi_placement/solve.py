@@ -51,12 +51,17 @@ def solve(
     run = _Run(instance, objective, progress or (lambda _: None))
     state = greedy(instance, objective)
     run.stage("greedy", state)
-    if len(state.unplaced()):
-        state = place_rest(state, seed)
+    steps = 600 if effort == "fast" else 6000
+    if state.unplaced():
+        state = place_rest(state, seed, steps)
         run.stage("place rest", state)
     bound = volume_bound(state)
     if effort != "fast" and state.value().of(objective) > (bound.cost if objective == "cost" else bound.nodes):
         state, bound = improve(state, objective, BEST if effort == "best" else BALANCED, seed, run.stage)
+        if state.unplaced():
+            # A tighter packing may have freed whole nodes. The bound stays proven: more items need no less.
+            state = place_rest(state, seed, steps)
+            run.stage("place rest", state)
     return _solution(problem, state, bound, objective, run.stages)
 
 

@@ -190,3 +190,33 @@ def test_the_checker_sees_each_kind_of_violation() -> None:
     found = "\n".join(violations(Problem(RESOURCES, nodes, items), ("n", "n", "t", "t")))
     for text in ("selector a=c", "cpu holds 3 of 2", "may not share", "cordoned", "taint k", "fixed to n"):
         assert text in found
+
+
+def test_an_overfull_cluster_places_what_it_can_and_counts_the_rest() -> None:
+    nodes = cluster(*[(10, 10)] * 20)
+    problem = Problem(RESOURCES, nodes, pods(*[(4, 1)] * 30, *[(3, 2)] * 40))
+    solution = solve(problem)
+    assert violations(problem, solution.assignment) == []
+    # With the thirty large ones in, ten nodes hold 4+4 and ten 4+3+3, which only moving others achieves.
+    assert len(solution.unplaced) == 20
+    assert solution.bound.nodes == 18  # volume alone; the items placed do need all twenty
+
+
+def test_a_solver_that_gives_up_costs_the_plan_and_not_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    from yunchi_placement import mip
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("numerical trouble")
+
+    monkeypatch.setattr(mip.mathopt, "solve", fail)
+    problem = Problem(RESOURCES, cluster(*[(10, 10)] * 4), pods((6, 1), (6, 1), (5, 1), (4, 1), (4, 1)))
+    solution = solve(problem)
+    assert violations(problem, solution.assignment) == []
+    assert solution.unplaced == ()
+    assert 0 < solution.bound.cost <= solution.cost
+
+
+def test_nothing_is_printed_by_a_solve(capfd: pytest.CaptureFixture[str]) -> None:
+    solution = solve(Problem(RESOURCES, cluster(*[(10, 10)] * 4), pods((6, 1), (6, 1), (5, 1), (4, 1), (4, 1))))
+    assert solution.unplaced == ()
+    assert capfd.readouterr() == ("", "")
