@@ -112,6 +112,32 @@ def test_what_was_changed_or_deleted_by_hand_is_put_right_at_the_next_resync(
     assert eventually(restored, what="everything as it was")
 
 
+def test_accelerators_of_the_pools_are_closed_until_they_are_granted(
+    pool: ControlPlane, operator: RunningOperator
+) -> None:
+    apply(pool, department("hz-cards", "330100", "hz-cards", admin="zhou"), user=OPS)
+    wait_ready(pool, "department/hz-cards")
+    cards = {"apiVersion": "yunchi.io/v1alpha1", "kind": "NodePool", "metadata": {"name": "cards"}}
+    apply(pool, cards | {"spec": {"nodeSelector": {"matchLabels": {"cards": "yes"}}}}, user=OPS)
+    status = json.dumps({"status": {"allocatable": {"cpu": "8", "example.com/card": "8"}}})
+    pool.kubectl("patch", "nodepool", "cards", "--subresource=status", "--type=merge", "--patch", status)
+
+    where = ("--namespace", "hz-cards")
+    quota = ("resourcequota/yunchi-quota", *where)
+    assert eventually(lambda: get(pool, *quota)["spec"]["hard"].get("requests.example.com/card") == "0", what="closed")
+    eventually(lambda: "requests.example.com/card" in get(pool, *quota)["status"]["hard"], what="quota in force")
+    limits = json.dumps({"spec": {"containers": [
+        {"name": "main", "image": "main", "resources": {"limits": {"example.com/card": "1"}}}
+    ]}})  # fmt: skip
+    taken = pool.kubectl(
+        "run", "thief", "--image=main", *where, f"--overrides={limits}", "--override-type=strategic",
+        kubeconfig=pool.user_kubeconfig("zhou"), check=False,
+    )  # fmt: skip
+    assert "exceeded quota" in taken.stderr
+    pool.kubectl("delete", "nodepool", "cards")
+    assert eventually(lambda: "requests.example.com/card" not in get(pool, *quota)["spec"]["hard"], what="gone")
+
+
 def test_an_admin_who_leaves_loses_access(pool: ControlPlane, operator: RunningOperator) -> None:
     apply(pool, department("hz-staff", "330100", "hz-staff", admin="sun"), user=OPS)
     wait_ready(pool, "department/hz-staff")

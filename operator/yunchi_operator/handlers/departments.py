@@ -9,7 +9,7 @@ from yunchi_operator.handlers.store import Key
 from yunchi_operator.kube import paths
 from yunchi_operator.kube.apply import read
 from yunchi_operator.kube.client import ApiError
-from yunchi_operator.quota.ledger import grants_of, hard
+from yunchi_operator.quota.ledger import grants_of, hard, pooled_extended
 from yunchi_operator.tenancy import departments
 
 RETRY_SECONDS = 10.0
@@ -77,7 +77,7 @@ async def _apply_all(
 
 async def _apply_one(context: Context, department: Department, name: str) -> list[str]:
     grants = grants_of(name, context.store.requests.where(name))
-    limits = hard(department.spec.base_quota, grants)
+    limits = hard(department.spec.base_quota, grants, pooled_extended(context.store.pools))
     written = []
     for manifest in (departments.namespace(department, name), *departments.contents(department, name, limits)):
         metadata = manifest["metadata"]

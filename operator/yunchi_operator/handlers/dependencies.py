@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from yunchi_operator.api.kinds import Approval, Department, Kind, QuotaRequest
+from yunchi_operator.api.kinds import Approval, Department, Kind, NodePool, QuotaRequest
 from yunchi_operator.handlers.store import Change, Key, Store
+from yunchi_operator.quota.ledger import pooled_extended
 
 
 def concerned(change: Change, store: Store) -> Iterator[Key]:
@@ -18,12 +19,18 @@ def concerned(change: Change, store: Store) -> Iterator[Key]:
         case "Department" if _spec_changed(old, new) or _held(old) != _held(new):
             for namespace in _wanted(old) | _wanted(new) | _held(old) | _held(new):
                 yield from _requests_in(namespace, store)
+        case "NodePool" if _extended(old) != _extended(new):
+            yield from store.departments.every_key()
         case "QuotaRequest":
             yield from _around_request(change, store)
         case "Approval":
             for side in (old, new):
                 if isinstance(side, Approval):
                     yield Key("QuotaRequest", side.spec.target.namespace, side.spec.target.name)
+
+
+def _extended(side: Kind | None) -> frozenset[str]:
+    return pooled_extended([side]) if isinstance(side, NodePool) else frozenset()
 
 
 def _spec_changed(old: Kind | None, new: Kind | None) -> bool:

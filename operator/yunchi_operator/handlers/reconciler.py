@@ -100,8 +100,9 @@ class Reconciler:
             self._spread(change, own=True)
 
     def enqueue(self, key: Key) -> None:
-        """Mark an object dirty."""
-        self._queue_of(key).add(key)
+        """Mark an object dirty; kinds that are only read need no work of their own."""
+        if key.kind in RECONCILERS:
+            self._queue_of(key).add(key)
 
     async def first_sync(self) -> None:
         """Read all kinds, and try until that succeeds."""

@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from yunchi_operator.api.kinds import Approval, CloudTenancy, Department, Division, Kind, QuotaRequest
+from yunchi_operator.api.kinds import Approval, CloudTenancy, Department, Division, Kind, NodePool, QuotaRequest
 
 log = logging.getLogger(__name__)
 K = TypeVar("K", bound=Kind)
@@ -133,7 +133,7 @@ def _key_of(kind: str, raw: Mapping[str, Any]) -> Key:
 
 
 class Store:
-    """The shelves of the kinds that the operator looks after."""
+    """The shelves of the kinds that the operator looks after, and of NodePools, which it only reads."""
 
     def __init__(self) -> None:
         self.divisions = Shelf(Division)
@@ -141,9 +141,17 @@ class Store:
         self.requests = Shelf(QuotaRequest, lambda one: (one.metadata.namespace, ""))
         self.approvals = Shelf(Approval, lambda one: (one.spec.target.namespace, one.spec.target.name))
         self.tenancies = Shelf(CloudTenancy)
+        self.pools = Shelf(NodePool)
         self._shelves: dict[str, Shelf[Any]] = {
             shelf.kind: shelf
-            for shelf in (self.divisions, self.departments, self.requests, self.approvals, self.tenancies)
+            for shelf in (
+                self.divisions,
+                self.departments,
+                self.requests,
+                self.approvals,
+                self.tenancies,
+                self.pools,
+            )
         }
 
     @property

@@ -18,8 +18,16 @@ SPECS: dict[str, dict[str, Any]] = {
         "target": {"namespace": "tax-a", "name": "more", "generation": 1},
     },
     "CloudTenancy": {"division": "320102", "source": {}},
+    "NodePool": {},
 }
-NAMES = {"Division": "320102", "Department": "tax", "QuotaRequest": "more", "Approval": "yes", "CloudTenancy": "nj"}
+NAMES = {
+    "Division": "320102",
+    "Department": "tax",
+    "QuotaRequest": "more",
+    "Approval": "yes",
+    "CloudTenancy": "nj",
+    "NodePool": "ascend",
+}
 REQUEST, DEPARTMENT = Key("QuotaRequest", "tax-a", "more"), Key("Department", "", "tax")
 APPROVAL = Key("Approval", "", "yes")
 
@@ -44,6 +52,14 @@ def after(store: Store, event: str, *arguments: Any, **options: Any) -> set[Key]
     change = store.take(arguments[0], event, raw(*arguments, **options))
     assert change is not None
     return set(concerned(change, store))
+
+
+def test_a_pool_s_accelerators_concern_every_department_and_its_sizes_nobody(store: Store) -> None:
+    cards = {"allocatable": {"cpu": "8", "huawei.com/Ascend910": "8"}}
+    assert after(store, "MODIFIED", "NodePool", 2, status=cards) == {DEPARTMENT}
+    cards["allocatable"]["cpu"] = "16"
+    assert after(store, "MODIFIED", "NodePool", 3, status=cards) == set()
+    assert after(store, "DELETED", "NodePool", 4) == {DEPARTMENT}
 
 
 def test_a_division_concerns_all_that_may_hang_on_it(store: Store) -> None:

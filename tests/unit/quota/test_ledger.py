@@ -36,6 +36,12 @@ def test_the_ledger_is_never_negative_and_no_grant_lowers_it(base: ResourceList,
     assert hard(base, list(reversed(grants))) == hard(base, grants)
 
 
+def test_what_the_pools_have_and_nobody_granted_is_limited_to_nothing() -> None:
+    base: ResourceList = {"cpu": "2", "huawei.com/Ascend910": 1}
+    limits = hard(base, [{"huawei.com/Ascend910": 2}], {"huawei.com/Ascend910", "hygon.com/dcu"})
+    assert limits == {"requests.cpu": "2", "requests.huawei.com/Ascend910": "3", "requests.hygon.com/dcu": "0"}
+
+
 def test_only_the_namespace_s_own_living_requests_count() -> None:
     one = request(granted={"cpu": "1"}, granted_generation=1)
     assert grants_of("tax-a", [one]) == [{"cpu": "1"}]
