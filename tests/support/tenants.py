@@ -49,7 +49,8 @@ def request(resources: ResourceList | None = None, *, generation: int = 1, **opt
     return QuotaRequest(metadata=metadata, spec=spec, status=QuotaRequestStatus(**status))
 
 
-def approval(code: str, *, approver: str = "wang", generation: int = 1, **options: Any) -> Approval:
+def approval(code: str, *, approver: str | None = None, generation: int = 1, **options: Any) -> Approval:
+    approver = approver or f"approver-{code}"
     target = ApprovalTarget(namespace="tax-a", name=options.pop("target", "more"), generation=generation)
     created = options.pop("created", CREATED)
     bound = options.pop("bound", None)

@@ -16,7 +16,8 @@ async def reconcile(context: Context, key: Key) -> float | None:
     target = approval.spec.target
     request = context.store.requests.named(target.name, target.namespace)
     required = _required(context.store, request) if request is not None else ()
-    verdict = approvals.judge(approval, request, required)
+    siblings = context.store.approvals.where(target.namespace, target.name)
+    verdict = approvals.judge(approval, request, required, siblings)
     status = ApprovalStatus(
         conditions=context.conditions(approval, [verdict]),
         observed_generation=approval.metadata.generation,

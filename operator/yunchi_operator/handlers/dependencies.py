@@ -24,9 +24,7 @@ def concerned(change: Change, store: Store) -> Iterator[Key]:
         case "QuotaRequest":
             yield from _around_request(change, store)
         case "Approval":
-            for side in (old, new):
-                if isinstance(side, Approval):
-                    yield Key("QuotaRequest", side.spec.target.namespace, side.spec.target.name)
+            yield from _around_approval(change, store)
 
 
 def _extended(side: Kind | None) -> frozenset[str]:
@@ -50,6 +48,17 @@ def _held(side: Kind | None) -> set[str]:
 def _requests_in(namespace: str, store: Store) -> Iterator[Key]:
     for request in store.requests.where(namespace):
         yield Key("QuotaRequest", namespace, request.metadata.name)
+
+
+def _around_approval(change: Change, store: Store) -> Iterator[Key]:
+    for side in (change.old, change.new):
+        if isinstance(side, Approval):
+            target = side.spec.target
+            yield Key("QuotaRequest", target.namespace, target.name)
+            if _spec_changed(change.old, change.new):  # whether a person's second yes counts depends on the first
+                siblings = store.approvals.where(target.namespace, target.name)
+                keys = [Key("Approval", "", sibling.metadata.name) for sibling in siblings]
+                yield from (key for key in keys if key != change.key)
 
 
 def _around_request(change: Change, store: Store) -> Iterator[Key]:

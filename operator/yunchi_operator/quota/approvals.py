@@ -22,16 +22,35 @@ class Decision:
     rejected_by: Approval | None
 
 
-def judge(approval: Approval, request: QuotaRequest | None, required: Sequence[str]) -> Verdict:
+def judge(
+    approval: Approval, request: QuotaRequest | None, required: Sequence[str], others: Iterable[Approval] = ()
+) -> Verdict:
     """The ``Ready`` condition of one approval: ``Counted``, or the reason why it is void.
 
     Args:
         approval: to be judged.
         request: the object that its target names now, or None.
         required: codes of the divisions that must approve the request.
+        others: further approvals; those about the same request decide whether its approver has spoken already.
     """
+    alone = _judge_alone(approval, request, required)
+    former = (
+        _former_yes(approval, request, required, others) if request is not None and alone.status == "True" else None
+    )
+    if former is None:
+        return alone
+    spec = approval.spec
+    message = (
+        f"spec.approver {spec.approver} has approved {_name(approval)} for division {former.spec.division} already; "
+        f"somebody else must decide for division {spec.division}"
+    )
+    return _void("SameApprover", message)
+
+
+def _judge_alone(approval: Approval, request: QuotaRequest | None, required: Sequence[str]) -> Verdict:
+    """The verdict without a look at the other approvals."""
     target = approval.spec.target
-    name = f"{target.kind} {target.namespace}/{target.name}"
+    name = _name(approval)
     if request is None:
         return _void("TargetNotFound", f"spec.target: there is no {name}; create an Approval for one that exists")
     reason = _void_for_target(approval, request, name)
@@ -48,6 +67,32 @@ def judge(approval: Approval, request: QuotaRequest | None, required: Sequence[s
         message = f"spec.division {approval.spec.division}: {name} needs {', '.join(required)} only; nothing to be done"
         return _void("NotRequired", message)
     return Verdict("Ready", "True", "Counted", f"{approval.spec.decision} counts for {name}")
+
+
+def _name(approval: Approval) -> str:
+    target = approval.spec.target
+    return f"{target.kind} {target.namespace}/{target.name}"
+
+
+def _former_yes(
+    approval: Approval, request: QuotaRequest, required: Sequence[str], others: Iterable[Approval]
+) -> Approval | None:
+    """The same person's first yes, if that was for another tier: two tiers are two people, or they are one tier."""
+    if approval.spec.decision != "Approve":
+        return None
+    said = [
+        other
+        for other in (*others, approval)
+        if (other.spec.approver, other.spec.decision) == (approval.spec.approver, "Approve")
+        and targets(other, request)
+        and _judge_alone(other, request, required).status == "True"
+    ]
+    first = min(said, key=_order, default=approval)
+    return first if first.spec.division != approval.spec.division else None
+
+
+def _order(approval: Approval) -> tuple[str, str]:
+    return (approval.metadata.creation_timestamp, approval.metadata.name)
 
 
 def _void_for_target(approval: Approval, request: QuotaRequest, name: str) -> Verdict | None:
@@ -85,11 +130,8 @@ def count(approvals: Iterable[Approval], request: QuotaRequest, required: Sequen
         request: that they are about.
         required: codes of the divisions that must approve it, in order.
     """
-    counted = [
-        approval
-        for approval in sorted(approvals, key=lambda one: (one.metadata.creation_timestamp, one.metadata.name))
-        if targets(approval, request) and judge(approval, request, required).status == "True"
-    ]
+    given = sorted((approval for approval in approvals if targets(approval, request)), key=_order)
+    counted = [approval for approval in given if judge(approval, request, required, given).status == "True"]
     yes: dict[str, ApprovedBy] = {}
     for approval in counted:
         spec = approval.spec

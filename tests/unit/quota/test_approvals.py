@@ -4,7 +4,7 @@ import pytest
 
 from support.tenants import approval, request
 from yunchi_operator.api.kinds import Approval, QuotaRequest
-from yunchi_operator.quota.approvals import bind, judge
+from yunchi_operator.quota.approvals import bind, count, judge
 
 REQUIRED = ("320102", "320100")
 
@@ -29,6 +29,21 @@ def test_reasons(given: Approval, about: QuotaRequest | None, expected: str) -> 
     assert verdict.reason == expected
     assert (verdict.status == "True") == (expected == "Counted")
     assert "tax-a/more" in verdict.message
+
+
+def test_one_person_is_one_tier() -> None:
+    county = approval("320102", approver="wang", name="a")
+    city = approval("320100", approver="wang", name="b")
+    assert judge(county, request(), REQUIRED, [county, city]).reason == "Counted"
+    void = judge(city, request(), REQUIRED, [county, city])
+    assert (void.status, void.reason) == ("False", "SameApprover")
+    assert "somebody else must decide for division 320100" in void.message
+    assert [yes.division for yes in count([city, county], request(), REQUIRED).approved_by] == ["320102"]
+    # A void first yes takes nothing away, and anybody may say no for each tier that they hold.
+    stale = approval("320102", approver="wang", name="a", generation=7)
+    assert judge(city, request(), REQUIRED, [stale, city]).reason == "Counted"
+    no = approval("320100", approver="wang", name="c", decision="Reject")
+    assert judge(no, request(), REQUIRED, [county, no]).reason == "Counted"
 
 
 def test_an_approval_is_bound_to_the_first_object_that_it_was_really_about() -> None:
