@@ -52,6 +52,7 @@ format: setup ## Rewrite the code in the project's style
 
 bench: controlplane ## Benchmarks beside their baselines; see bench/RESULTS.md
 	@$(BIN)/python bench/plan_province.py
+	@$(BIN)/python bench/plan_cli.py
 	@$(BIN)/python bench/live.py
 
 lock: setup ## Refresh the hashed requirement locks
