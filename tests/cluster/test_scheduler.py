@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controlplane.cluster import ControlPlane, scheduler_configuration
 from support import charts
-from support.clusters import clean, node_manifest, pod_manifest, wait_nodes_ready
+from support.clusters import clean, node_manifest, pod_manifest
 from support.operator_process import eventually
 from support.scheduler_process import (
     RunningScheduler,
+    make_nodes,
     node_of,
+    ours,
     overcommitted,
+    placed,
     pods_of,
     scheduled_condition,
     start_scheduler,
@@ -53,25 +54,6 @@ def nodes(plane: ControlPlane) -> Iterator[None]:
     """Nodes go after each test; pods do with their namespace."""
     yield
     plane.kubectl("delete", "nodes", "--all", timeout=120)
-
-
-def make_nodes(plane: ControlPlane, *manifests: dict[str, Any]) -> None:
-    assert plane.create_many(manifests) == []
-    wait_nodes_ready(plane, len(manifests))
-
-
-def ours(name: str, namespace: str, **options: Any) -> dict[str, Any]:
-    return pod_manifest(name, namespace, schedulerName="yunchi", **options)
-
-
-def placed(plane: ControlPlane, namespace: str, count: int) -> dict[str, str]:
-    """Wait until so many pods have a node; name to node."""
-
-    def bound() -> dict[str, str]:
-        return {pod["metadata"]["name"]: node_of(pod) for pod in pods_of(plane, namespace) if node_of(pod)}
-
-    eventually(lambda: len(bound()) >= count, f"{count} bound pods in {namespace}")
-    return bound()
 
 
 def waiting_message(plane: ControlPlane, namespace: str, name: str) -> str:
@@ -262,46 +244,3 @@ def test_beside_another_scheduler_only_true_races_overcommit(plane: ControlPlane
             times[pod["spec"]["schedulerName"]].append(at.timestamp())
         gap = min(abs(a - b) for a in times["yunchi"] for b in times["default-scheduler"])
         assert gap <= 2.0, f"{node}: room taken {gap} s ago was given away again"
-
-
-def test_a_standby_takes_over_when_the_first_one_stops(plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
-    make_nodes(plane, node_manifest("only"))
-    with (
-        start_scheduler(plane, tmp_path, name="first", leading=False) as first,
-        start_scheduler(plane, tmp_path, name="second", leading=False) as second,
-    ):
-        leader, standby = sorted((first, second), key=lambda one: one.metric("yunchi_lease_held") or 0, reverse=True)
-        if leader.metric("yunchi_lease_held") != 1.0:  # the module's own scheduler leads: both stand by
-            pytest.fail("another scheduler runs; this test comes after it has ended")
-        assert standby.metric("yunchi_lease_held") == 0.0
-        assert plane.create_many([ours("one", namespace)]) == []
-        placed(plane, namespace, 1)
-        assert standby.metric('yunchi_bind_total{result="bound"}') is None
-        assert leader.stop() == 0
-        standby.wait_leading()
-        assert plane.create_many([ours("two", namespace)]) == []
-        placed(plane, namespace, 2)
-        assert standby.metric('yunchi_bind_total{result="bound"}') == 1.0
-    plane.kubectl("delete", "nodes", "--all", timeout=120)
-
-
-def test_killed_in_mid_storm_and_started_again_nothing_is_lost(
-    plane: ControlPlane, namespace: str, tmp_path: Path
-) -> None:
-    make_nodes(plane, *(node_manifest(f"n-{n:02}", cpu="16") for n in range(40)))
-    count = 800
-    with start_scheduler(plane, tmp_path, name="doomed") as doomed:
-        assert plane.create_many([ours(f"p-{n:04}", namespace, cpu="700m") for n in range(count)]) == []
-        placed(plane, namespace, 50)
-        doomed.kill()
-    before = {pod["metadata"]["uid"]: node_of(pod) for pod in pods_of(plane, namespace)}
-    with start_scheduler(plane, tmp_path, name="heir"):
-        placed(plane, namespace, count)
-    after = {pod["metadata"]["uid"]: node_of(pod) for pod in pods_of(plane, namespace)}
-    assert set(after) == set(before)
-    assert all(after[uid] == node for uid, node in before.items() if node)
-    assert overcommitted(plane) == {}
-    per_node = Counter(after.values())
-    assert max(per_node.values()) == 22  # 22 times 700m in 16 cores
-    assert len(per_node) <= 38  # 37 is the bound
-    plane.kubectl("delete", "nodes", "--all", timeout=120)

@@ -18,6 +18,7 @@ import pytest
 
 from controlplane.cluster import ControlPlane
 from support.charts import NAMESPACE
+from support.clusters import pod_manifest, wait_nodes_ready
 from support.operator_process import eventually, free_port
 from yunchi_operator.api.core import decode_pod_list
 from yunchi_operator.api.quantities import scaled_list
@@ -136,3 +137,24 @@ def overcommitted(plane: ControlPlane) -> dict[str, dict[str, tuple[int, int]]]:
         if over:
             found[name] = over
     return found
+
+
+def make_nodes(plane: ControlPlane, *manifests: dict[str, Any]) -> None:
+    """Create nodes and wait until they take pods; there must be no others."""
+    assert plane.create_many(manifests) == []
+    wait_nodes_ready(plane, len(manifests))
+
+
+def ours(name: str, namespace: str, **options: Any) -> dict[str, Any]:
+    """A pod that is ours to place."""
+    return pod_manifest(name, namespace, schedulerName="yunchi", **options)
+
+
+def placed(plane: ControlPlane, namespace: str, count: int) -> dict[str, str]:
+    """Wait until so many pods have a node; name to node."""
+
+    def bound() -> dict[str, str]:
+        return {pod["metadata"]["name"]: node_of(pod) for pod in pods_of(plane, namespace) if node_of(pod)}
+
+    eventually(lambda: len(bound()) >= count, f"{count} bound pods in {namespace}")
+    return bound()

@@ -133,7 +133,8 @@ class Inventory:
 
     def _keep(self, subject: str, decoded: Any, origin: Origin, path: Path) -> None:
         if (first := self._seen.get(subject)) is not None:
-            self._fault(origin, path, subject, f"given twice; first in {where(first)}. Remove one", "metadata.name")
+            message = f"given twice; first in {where(first)}. Remove one"
+            self._fault(origin, (*path, "metadata", "name"), subject, message, "metadata.name")
             return
         self._seen[subject] = origin
         match decoded:

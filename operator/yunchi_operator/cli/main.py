@@ -107,6 +107,7 @@ def _called_as() -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the documented code."""
     _speak_utf8()
+    stdout = sys.stdout
     program = _called_as()
     shown = "kubectl yunchi" if program == "kubectl-yunchi" else program
     variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
@@ -121,6 +122,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         code = EXIT_INTERRUPT
+    except SystemExit as leave:
+        # On a closed pipe Click wraps stdout and ends with 1, which here would mean an internal error.
+        code = leave.code if sys.stdout is stdout else EXIT_CLOSED_PIPE
     except BrokenPipeError:
         # Whoever read our output has enough; point stdout elsewhere so that Python's own flush at exit keeps quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

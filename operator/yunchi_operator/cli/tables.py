@@ -29,7 +29,7 @@ def print_plan(plan: Answer, built: Built, zone_of: Mapping[str, str], *, second
     parts = rows(built, plan, zone_of)
     console.print(headline(plan), style="bold", markup=False)
     console.print()
-    console.print(_figures(parts))
+    _print_trimmed(console, _figures(parts))
     console.print(_proof(plan, seconds, objective), markup=False)
     if plan.emptied:
         console.print(f"Emptied: {_shortened(plan.emptied)}", markup=False)
@@ -70,8 +70,18 @@ def _cells(row: Row) -> list[str]:
 
 def _proof(plan: Answer, seconds: float, objective: str) -> str:
     bound = plan.solution.bound
-    best = f"{bound.nodes} nodes" if objective == "nodes" else f"cost {plain_cost(bound.cost):,}"
-    return f"Proven: no placement of these pods has less than {best}; gap {plan.solution.gap:.2%}. {seconds:.1f} s."
+    best = f"uses fewer nodes than {bound.nodes}"
+    if objective == "cost":
+        best = f"costs less than {plain_cost(bound.cost):,}"
+    return f"Proven: no placement of the pods placed {best}; gap {plan.solution.gap:.2%}. {seconds:.1f} s."
+
+
+def _print_trimmed(console: Console, table: Table) -> None:
+    """Print without the blanks at line ends that a table pads with: they are noise in files and in comparisons."""
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        console.file.write(f"{line.rstrip()}\n")
 
 
 def _shortened(names: Sequence[str]) -> str:
