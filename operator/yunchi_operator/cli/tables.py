@@ -110,4 +110,4 @@ def _next_command(plan: Answer) -> str:
         return "yunchi plan … -o json | jq .unplaced   (every waiting pod with its reasons)"
     if plan.moves:
         return "yunchi plan … -o json | jq .moves   (every move with its reason)"
-    return "yunchi plan … --mode repack   (what packing everything anew would save)"
+    return "yunchi plan … -o json | jq .placements   (which pod goes where)"

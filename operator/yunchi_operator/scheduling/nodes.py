@@ -13,6 +13,8 @@ from yunchi_placement import Node as EngineNode
 from yunchi_placement import Taint
 
 DEFAULT_COST_MICRO: Final = 1_000_000
+CAPACITY_LIMIT: Final = 2**50
+"""More than a node can have of anything (a pebibyte); keeps sums over a cluster far from overflow."""
 HARD_EFFECTS: Final = ("NoSchedule", "NoExecute")
 _CONDITION_TAINTS: Final = {
     ("Ready", "False"): "node.kubernetes.io/not-ready",
@@ -80,7 +82,7 @@ def engine_node(node: Node, resources: Sequence[str], offered: Mapping[str, int]
     """One node, with its capacity in the order of ``resources``."""
     return EngineNode(
         name=node.metadata.name,
-        capacity=tuple(max(0, offered.get(resource, 0)) for resource in resources),
+        capacity=tuple(min(max(0, offered.get(resource, 0)), CAPACITY_LIMIT) for resource in resources),
         labels=tuple(sorted(node.metadata.labels.items())),
         taints=hard_taints(node),
         unschedulable=node.spec.unschedulable,

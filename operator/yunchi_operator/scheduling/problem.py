@@ -27,6 +27,8 @@ from yunchi_placement import Item, Problem
 from yunchi_placement import Node as EngineNode
 
 Mode = Literal["schedule", "repack"]
+UNREACHABLE = 2**40
+"""Requests up to this (a billion cores, a tebibyte) are always taken as they are."""
 BASE_RESOURCES = ("cpu", "memory", "pods")
 """Always in a problem, in this order; what else the pods to place ask for follows by name."""
 
@@ -121,10 +123,11 @@ def build_problem(
     sorter.set_aside(matcher, topology)
     rules = Rules(sorter.fixed, sorter.wanted, topology, matcher)
     resources = _resources(sorter.wanted)
-    items = [_fixed_item(placed, rules, resources) for placed in sorter.fixed]
-    items += [_wanted_item(facts, rules, resources) for facts in sorter.wanted]
     costs = Pools(pools)
     problem_nodes, pool_of, notes = _nodes(nodes, resources, costs)
+    amounts = _Amounts(resources, problem_nodes)
+    items = [_fixed_item(placed, rules, amounts) for placed in sorter.fixed]
+    items += [_wanted_item(facts, rules, amounts) for facts in sorter.wanted]
     return Built(
         problem=Problem(resources, problem_nodes, tuple(items)),
         pods=tuple([placed.facts.pod for placed in sorter.fixed] + [facts.pod for facts in sorter.wanted]),
@@ -249,16 +252,27 @@ def _resources(wanted: Iterable[PodFacts]) -> tuple[str, ...]:
     return (*BASE_RESOURCES, *sorted(asked.difference(BASE_RESOURCES)))
 
 
-def _amounts(facts: PodFacts, resources: tuple[str, ...]) -> tuple[int, ...]:
-    requests = facts.requests
-    return tuple([requests.get(resource, 0) for resource in resources])
+class _Amounts:
+    """A pod's requests in the order of the problem's resources, capped where no node could ever serve them.
+
+    The API server takes requests up to 2^63; one pod of that size must not make the sums of all others overflow.
+    """
+
+    def __init__(self, resources: tuple[str, ...], nodes: Iterable[EngineNode]) -> None:
+        offered = zip(*(node.capacity for node in nodes), strict=True)
+        greatest = [max(column) for column in offered] or [0] * len(resources)
+        self._caps = [(name, max(2 * most, UNREACHABLE)) for name, most in zip(resources, greatest, strict=True)]
+
+    def of(self, facts: PodFacts) -> tuple[int, ...]:
+        requests = facts.requests
+        return tuple([min(requests.get(name, 0), cap) for name, cap in self._caps])
 
 
-def _fixed_item(placed: Placed, rules: Rules, resources: tuple[str, ...]) -> Item:
+def _fixed_item(placed: Placed, rules: Rules, amounts: _Amounts) -> Item:
     facts = placed.facts
     return Item(
         name=facts.key,
-        requests=_amounts(facts, resources),
+        requests=amounts.of(facts),
         node=placed.node,
         keeps_node=not facts.belongs_to_node,
         priority=facts.priority,
@@ -267,10 +281,10 @@ def _fixed_item(placed: Placed, rules: Rules, resources: tuple[str, ...]) -> Ite
     )
 
 
-def _wanted_item(facts: PodFacts, rules: Rules, resources: tuple[str, ...]) -> Item:
+def _wanted_item(facts: PodFacts, rules: Rules, amounts: _Amounts) -> Item:
     return Item(
         name=facts.key,
-        requests=_amounts(facts, resources),
+        requests=amounts.of(facts),
         constraints=rules.constraints(facts),
         keeps_node=not facts.belongs_to_node,
         priority=facts.priority,

@@ -185,6 +185,19 @@ def test_extended_resources_are_part_of_the_problem_only_when_asked_for() -> Non
     assert where(built) == {"p": "g"}
 
 
+def test_absurd_amounts_keep_nobody_else_from_a_place() -> None:
+    most = str(2**63 - 1)
+    greedy = [
+        pod(f"greedy-{n}", containers=[{"name": "c", "resources": {"requests": {"cpu": most}}}]) for n in range(9)
+    ]
+    boastful = node("z-boastful", allocatable={"cpu": "9e18", "memory": "7E", "pods": "9"})
+    built = build_problem([node("a"), boastful], [*greedy, pod("p")])
+    validate(built.problem)
+    found = where(built)
+    assert found.pop("p") is not None
+    assert set(found.values()) == {None}
+
+
 # -- cost -------------------------------------------------------------------------------------------------------------
 
 
