@@ -71,7 +71,9 @@ def _finish(stage: Stage, *, once: bool) -> None:
         return
     narrator.console.print("Play with it; Ctrl-C ends everything:")
     narrator.console.print(f"  export KUBECONFIG={stage.pool.kubeconfig}", highlight=False)
-    narrator.console.print(f"  alias kubectl={stage.binaries.kubectl}", highlight=False)
+    # Ports are used again and again, so another cluster's discovery may be in the user's own cache.
+    cache = f"--cache-dir={stage.folder / 'kubectl-cache'}"
+    narrator.console.print(f"  alias kubectl='{stage.binaries.kubectl} {cache}'", highlight=False)
     narrator.console.print("  kubectl get yunchi -A; kubectl get pods -A -o wide", highlight=False)
     signal.pause()
 

@@ -76,7 +76,7 @@ class Narrator:
         columns = (TextColumn("   {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         spoken = moved = time.monotonic()
         count = -1
-        with Progress(*columns, console=self.console, disable=not self.console.is_terminal) as progress:
+        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as progress:
             task = progress.add_task(title, total=total)
             while time.monotonic() < deadline:
                 now = done()
@@ -104,9 +104,7 @@ def comparison(names: Mapping[str, str], baseline: Outcome, ours: Outcome) -> Ta
         baseline: kube-scheduler's placement.
         ours: Yunchi's.
     """
-    table = Table(
-        title="Nodes in use: as islands, packed by kube-scheduler (MostAllocated), packed by Yunchi", box=SIMPLE
-    )
+    table = Table(title="Nodes in use: as islands, packed by kube-scheduler (k-s), packed by Yunchi", box=SIMPLE)
     for heading in ("code", "prefecture"):
         table.add_column(heading, no_wrap=True)
     for heading in ("islands", "k-s", "Yunchi", "cost k-s", "cost", "CPU k-s", "CPU", "mem k-s", "mem"):

@@ -39,7 +39,7 @@ def reason_text(rule: str) -> str:
     if kind == "taint":
         return f"node(s) had untolerated taint {{{what}}}"
     if kind == "unsupported":
-        return f"node(s) not tried: {what.replace('-', ' ')} is not supported by yunchi yet"
+        return f"node(s) not tried: yunchi does not support {what.replace('-', ' ')} yet"
     return _TEXTS.get(rule, rule)
 
 

@@ -15,13 +15,14 @@ VOLUMES: Final = "volumes"
 RESOURCE_CLAIMS: Final = "resource-claims"
 SCHEDULING_GROUP: Final = "scheduling-group"
 
-_ELSEWHERE = "or let kube-scheduler place it: schedulerName: default-scheduler"
+# In a department's namespace the policy turns default-scheduler, which is also what an empty field means, into yunchi.
+_ELSEWHERE = "or name another scheduler in spec.schedulerName (in a department's namespace any but default-scheduler)"
 REMEDIES: Final[dict[str, str]] = {
     POD_AFFINITY: f"make the required podAffinity preferred, {_ELSEWHERE}",
     ANTI_AFFINITY: f"use topologyKey kubernetes.io/hostname or make the podAntiAffinity preferred, {_ELSEWHERE}",
     NAMESPACE_SELECTOR: "give the Namespace objects too (kubectl get namespaces -o yaml), or list names in namespaces",
     TOPOLOGY_SPREAD: f"set whenUnsatisfiable: ScheduleAnyway, {_ELSEWHERE}",
-    VOLUMES: f"its volumes may bind it to certain nodes, which is not modelled yet; {_ELSEWHERE[3:]}",
+    VOLUMES: f"do without volumes that may be tied to nodes, {_ELSEWHERE}",
     RESOURCE_CLAIMS: f"ask for an extended resource instead of a claim, {_ELSEWHERE}",
     SCHEDULING_GROUP: f"remove the scheduling group, {_ELSEWHERE}",
 }

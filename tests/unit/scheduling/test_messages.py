@@ -29,7 +29,7 @@ def test_without_nodes_and_without_a_remedy() -> None:
         ("unschedulable", "node(s) were unschedulable"),
         ("node-affinity", "node(s) didn't match Pod's node affinity/selector"),
         ("anti-affinity", "node(s) didn't match pod anti-affinity rules or have free host ports"),
-        ("unsupported:topology-spread", "node(s) not tried: topology spread is not supported by yunchi yet"),
+        ("unsupported:topology-spread", "node(s) not tried: yunchi does not support topology spread yet"),
         ("new-rule", "new-rule"),
     ],
 )
