@@ -11,7 +11,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import cast
 import generate
+import people
 from rich.box import SIMPLE
 from rich.table import Table
 
@@ -22,7 +24,7 @@ from demo.console import DemoFailedError, Narrator, comparison
 from demo.figures import Outcome, node_costs, outcome
 from yunchi_operator.api.quantities import amount
 
-SYSTEM = generate.SYSTEM_NAMESPACE
+SYSTEM = cast.SYSTEM_NAMESPACE
 YUNCHI = "/apis/yunchi.io/v1alpha1"
 PODS = "/api/v1/pods"
 QUOTAS = "/api/v1/resourcequotas"
@@ -113,7 +115,7 @@ def province(stage: Stage) -> None:
     """Divisions, pools, hosts, departments, clouds: applied once, reconciled by the operator."""
     example = stage.example
     by_code = {prefecture.code: prefecture for prefecture in example.prefectures}
-    lists = [generate.host_list_config_map(by_code[code], text) for code, text in example.host_lists.items()]
+    lists = [people.host_list_config_map(by_code[code], text) for code, text in example.host_lists.items()]
     _create(stage.pool, example.nodes)
     apply(stage.pool, [*example.divisions, *example.pools, *lists, *example.tenancies, *example.departments])
     wait_ready(stage, "departments with namespace, quota and network policy", "departments", len(example.departments))
@@ -215,13 +217,13 @@ def approve(stage: Stage) -> None:
     plane, narrator = stage.pool, stage.narrator
     request = stage.example.requests[0]
     name, namespace = request["metadata"]["name"], request["metadata"]["namespace"]
-    department = plane.user_kubeconfig(f"{generate.GROWING}-admin")
+    department = plane.user_kubeconfig(f"{cast.GROWING}-admin")
     apply(plane, stage.example.growth, kubeconfig=department)
     _expect(stage, stage.example.growth[0], "ReplicaFailure", "True", "FailedCreate")
     plane.kubectl("delete", "deployment", name, "-n", namespace, "--cascade=foreground", kubeconfig=department)
     apply(plane, [request], kubeconfig=department)
     _expect(stage, request, "Ready", "False", "WaitingForApproval")
-    for code in (generate.MEMBER, generate.PROVINCE):
+    for code in (cast.MEMBER, cast.PROVINCE):
         approval = _approval(code, request)
         approver = approval["spec"]["approver"]
         plane.kubectl("create", "-f", "-", input=json.dumps(approval), kubeconfig=plane.user_kubeconfig(approver))
@@ -239,7 +241,7 @@ def _approval(code: str, request: dict[str, Any]) -> dict[str, Any]:
     meta = request["metadata"]
     target = {"kind": "QuotaRequest", "namespace": meta["namespace"], "name": meta["name"], "generation": 1}
     return {
-        "apiVersion": generate.API,
+        "apiVersion": cast.API,
         "kind": "Approval",
         "metadata": {"name": f"{meta['name']}-{code}"},
         "spec": {"division": code, "approver": f"approver-{code}", "decision": "Approve", "target": target},
