@@ -1,0 +1,216 @@
+"""Bindings and what is said about pods, against a small real HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from yunchi_operator.kube.binding import Binder, Bound, Narrator, Note, Outcome, Target
+from yunchi_operator.kube.client import KubeClient
+
+NOW = "2026-11-20T08:00:00.123456Z"
+
+
+class Server:
+    """Answers bindings by the pod's name (``409-x`` with 409) and keeps everything that was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, Any]] = []
+        self.at_once = self.most_at_once = 0
+        self.refuse_status = False
+        self.port = 0
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.sent.append((request.method, request.path, await request.json()))
+        await asyncio.sleep(0.01)
+        self.at_once -= 1
+        name = request.path.split("/")[-2]
+        if request.path.endswith("/binding") and name[:3].isdigit():
+            reason = {"reason": "Told", "message": f"no to {name}"}
+            return web.json_response(reason, status=int(name[:3]))
+        if request.path.endswith("/status") and self.refuse_status:
+            return web.json_response({}, status=500)
+        return web.json_response({}, status=201)
+
+    def paths(self, end: str) -> list[str]:
+        return [path for _, path, _ in self.sent if path.endswith(end)]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    fake = Server()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", fake.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    fake.port = runner.addresses[0][1]
+    yield fake
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def client(server: Server, tmp_path: Path) -> AsyncIterator[KubeClient]:
+    kubeconfig = tmp_path / "kubeconfig"
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.port}"}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    kubeconfig.write_text(json.dumps(config))
+    async with await KubeClient.connect(kubeconfig) as connection:
+        yield connection
+
+
+def target(name: str, node: str = "n1") -> Target:
+    return Target("a", name, f"uid-{name}", node)
+
+
+def narrator(client: KubeClient, **options: Any) -> Narrator:
+    return Narrator(client, lambda: NOW, identity="me", **options)
+
+
+def note(name: str, message: str = "0/1 nodes are available.", reason: str = "Unschedulable") -> Note:
+    return Note(target(name, ""), reason, message)
+
+
+async def test_bindings_name_pod_uid_and_node(server: Server, client: KubeClient) -> None:
+    done: list[Bound] = []
+    binder = Binder(client, done.append)
+    binder.submit([target("web")])
+    await binder.drain()
+    assert [(one.target.key, one.outcome) for one in done] == [("a/web", Outcome.BOUND)]
+    ((method, path, body),) = server.sent
+    assert (method, path) == ("POST", "/api/v1/namespaces/a/pods/web/binding")
+    assert body["metadata"] == {"name": "web", "namespace": "a", "uid": "uid-web"}
+    assert body["target"]["name"] == "n1"
+
+
+async def test_a_storm_never_has_more_posts_under_way_than_allowed(server: Server, client: KubeClient) -> None:
+    done: list[Bound] = []
+    binder = Binder(client, done.append, concurrency=8)
+    binder.submit([target(f"p{n}") for n in range(60)])
+    binder.submit([target(f"q{n}") for n in range(20)])
+    await binder.drain()
+    assert len(done) == 80
+    assert server.most_at_once == 8
+    assert not binder.busy
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (404, Outcome.LOST),
+        (409, Outcome.LOST),
+        (403, Outcome.REFUSED),
+        (422, Outcome.REFUSED),
+        (429, Outcome.FAILED),
+        (500, Outcome.FAILED),
+        (503, Outcome.FAILED),
+    ],
+)
+@pytest.mark.usefixtures("server")
+async def test_each_way_to_fail_is_told_apart(client: KubeClient, status: int, outcome: Outcome) -> None:
+    done: list[Bound] = []
+    binder = Binder(client, done.append)
+    binder.submit([target(f"{status}-pod"), target("fine")])
+    await binder.drain()
+    assert {one.target.name: one.outcome for one in done} == {f"{status}-pod": outcome, "fine": Outcome.BOUND}
+    assert f"no to {status}-pod" in next(one.message for one in done if one.outcome is outcome)
+
+
+async def test_nothing_is_sent_once_the_lease_is_another_s(server: Server, client: KubeClient) -> None:
+    done: list[Bound] = []
+    binder = Binder(client, done.append, allowed=lambda: len(done) < 5, concurrency=1)
+    binder.submit([target(f"p{n}") for n in range(20)])
+    await binder.drain()
+    assert len(server.paths("/binding")) == 5
+    assert [one.name for one in binder.withdraw()] == [f"p{n}" for n in range(5, 20)]
+    assert binder.withdraw() == []
+
+
+async def test_the_same_words_are_written_once_and_new_ones_again(server: Server, client: KubeClient) -> None:
+    said = narrator(client)
+    for message in ("full", "full", "full", "fuller"):
+        said.unschedulable(note("p", message))
+        await said.close()
+    conditions = [body["status"]["conditions"][0] for method, _, body in server.sent if method == "PATCH"]
+    assert [one["message"] for one in conditions] == ["full", "fuller"]
+    assert {one["type"] for one in conditions} == {"PodScheduled"}
+    assert {one["status"] for one in conditions} == {"False"}
+    assert {one["reason"] for one in conditions} == {"Unschedulable"}
+    assert conditions[0]["lastTransitionTime"] == "2026-11-20T08:00:00Z"
+    assert len(server.paths("/events")) == 2
+
+
+async def test_a_condition_that_was_not_written_is_written_next_time(server: Server, client: KubeClient) -> None:
+    said = narrator(client)
+    server.refuse_status = True
+    said.unschedulable(note("p"))
+    await said.close()
+    server.refuse_status = False
+    said.unschedulable(note("p"))
+    await said.close()
+    assert len(server.paths("/pods/p/status")) == 2
+
+
+async def test_only_the_newest_of_waiting_conditions_is_written(server: Server, client: KubeClient) -> None:
+    said = narrator(client)
+    for count in range(10):
+        said.unschedulable(note("p", f"{count} of 10"))
+    await said.close()
+    (patch,) = [body for method, _, body in server.sent if method == "PATCH"]
+    assert patch["status"]["conditions"][0]["message"] == "9 of 10"
+    assert patch["metadata"] == {"uid": "uid-p"}
+
+
+async def test_events_wait_while_bindings_are_under_way_and_conditions_do_not(
+    server: Server, client: KubeClient
+) -> None:
+    quiet = False
+    said = narrator(client, quiet=lambda: quiet)
+    said.scheduled(Note(target("bound"), "", "assigned"))
+    said.unschedulable(note("waiting"))
+    await said.close()
+    assert Counter(method for method, _, _ in server.sent) == {"PATCH": 1}
+    quiet = True
+    said.resume()
+    await said.close()
+    events = [body for _, path, body in server.sent if path.endswith("/events")]
+    assert {(one["reason"], one["type"]) for one in events} == {
+        ("Scheduled", "Normal"),
+        ("FailedScheduling", "Warning"),
+    }
+    assert {one["regarding"]["uid"] for one in events} == {"uid-bound", "uid-waiting"}
+
+
+async def test_too_many_events_are_dropped_and_counted(server: Server, client: KubeClient) -> None:
+    dropped: list[None] = []
+    said = narrator(client, event_backlog=10, quiet=lambda: True, count_dropped=lambda: dropped.append(None))
+    for number in range(100):
+        said.scheduled(Note(target(f"p{number}"), "", "assigned"))
+    await said.close()
+    assert len(server.paths("/events")) + len(dropped) == 100
+    assert len(server.paths("/events")) == 10
+
+
+async def test_a_pod_that_was_bound_meanwhile_is_no_longer_called_unschedulable(
+    server: Server, client: KubeClient
+) -> None:
+    said = narrator(client, quiet=lambda: False)
+    said.unschedulable(note("p"))
+    said.forget("a/p")
+    await said.close()
+    assert server.paths("/pods/p/status") == []
