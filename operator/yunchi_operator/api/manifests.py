@@ -115,7 +115,9 @@ class Inventory:
         """Decode one object; nothing of it is kept when it has a fault."""
         subject = f"{kind} {_name(value)}"
         before = len(self.faults)
+        meant: set[Path] = set()
         for unknown in tidy(value, KNOWN[kind]):
+            meant.add((*unknown.path[:-1], unknown.guess or ""))
             hint = f"; did you mean {unknown.guess}?" if unknown.guess else "; remove it"
             self._fault(origin, path + unknown.path, subject, f"unknown field{hint}", _dotted(unknown.path))
         try:
@@ -125,7 +127,8 @@ class Inventory:
             self._fault(origin, path + where, subject, message, _dotted(where))
             return
         for finding in _CHECKS[kind](decoded, value) if kind in _CHECKS else ():
-            self._fault(origin, path + finding.path, subject, finding.message, _dotted(finding.path))
+            if finding.path not in meant:  # else it is missing only because it is misspelt, which was said
+                self._fault(origin, path + finding.path, subject, finding.message, _dotted(finding.path))
         if not decoded.metadata.name:
             self._fault(origin, path, subject, "an object needs a name", "metadata.name")
         if len(self.faults) == before:

@@ -35,8 +35,19 @@ _LAZY: Final = {
 """Command to module, attribute and one line of help."""
 
 
+class ClosedPipe(Exception):  # noqa: N818 - not an error: the reader has enough
+    """Whoever read our output went away."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a command only when it is used; the list of commands costs no import."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; Click itself would turn a closed pipe into exit code 1, which means an internal error."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ClosedPipe from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names."""
@@ -107,7 +118,6 @@ def _called_as() -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the documented code."""
     _speak_utf8()
-    stdout = sys.stdout
     program = _called_as()
     shown = "kubectl yunchi" if program == "kubectl-yunchi" else program
     variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
@@ -122,11 +132,8 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         code = EXIT_INTERRUPT
-    except SystemExit as leave:
-        # On a closed pipe Click wraps stdout and ends with 1, which here would mean an internal error.
-        code = leave.code if sys.stdout is stdout else EXIT_CLOSED_PIPE
-    except BrokenPipeError:
-        # Whoever read our output has enough; point stdout elsewhere so that Python's own flush at exit keeps quiet.
+    except (ClosedPipe, BrokenPipeError):
+        # Point stdout elsewhere so that Python's own flush at exit keeps quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_CLOSED_PIPE
     sys.exit(code if isinstance(code, int) else 0)

@@ -21,11 +21,19 @@ SHOWN: Final = 10
 """Groups of waiting pods, and emptied nodes, that a table names; JSON has all."""
 
 
+class _Console(Console):
+    """Leaves a closed pipe to the entry point, which knows the exit code; rich itself would end with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich while it handles the error."""
+        raise  # noqa: PLE0704 - inside rich's except block
+
+
 def print_plan(plan: Answer, built: Built, zone_of: Mapping[str, str], *, seconds: float, objective: str) -> None:
     """Print the table form to standard output."""
-    console = Console(highlight=False, emoji=False)
+    console = _Console(highlight=False, emoji=False)
     if not console.is_terminal:
-        console = Console(highlight=False, emoji=False, width=PIPE_WIDTH)
+        console = _Console(highlight=False, emoji=False, width=PIPE_WIDTH)
     parts = rows(built, plan, zone_of)
     console.print(headline(plan), style="bold", markup=False)
     console.print()

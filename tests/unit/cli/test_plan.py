@@ -102,10 +102,11 @@ def test_a_typing_error_is_2_and_names_file_document_line_and_field(tmp_path: Pa
     )
 
 
-def test_a_closed_pipe_gives_no_traceback(fits: Path) -> None:
+@pytest.mark.parametrize("form", ["table", "json", "yaml"])
+def test_a_closed_pipe_gives_no_traceback(fits: Path, form: str) -> None:
     read, write = os.pipe()
     os.close(read)
-    with subprocess.Popen([str(YUNCHI), "plan", str(fits), "-o", "json"], stdout=write, stderr=subprocess.PIPE) as done:
+    with subprocess.Popen([str(YUNCHI), "plan", str(fits), "-o", form], stdout=write, stderr=subprocess.PIPE) as done:
         os.close(write)
         _, errors = done.communicate(timeout=120)
     assert done.returncode == 141
