@@ -16,13 +16,13 @@ from support.operator_process import (
     condition,
     department,
     division,
-    eventually,
     get,
     operated,
     start_operator,
     wait_ready,
     wait_reason,
 )
+from support.yunchi_process import eventually
 from yunchi_operator.api.kinds import Department
 from yunchi_operator.kube.apply import apply_object
 from yunchi_operator.kube.client import KubeClient
@@ -180,11 +180,11 @@ def test_unknown_divisions_are_told_with_the_nearest_codes(pool: ControlPlane, o
     told = wait_reason(pool, "UnknownCode", "division/331900")
     assert "331100 (丽水市)" in told["message"]
     wait_reason(pool, "LevelMismatch", "division/330101")
-    apply(pool, division("440106", "County", "440100"), user=OPS)
-    told = wait_reason(pool, "ParentNotFound", "division/440106")
-    assert "440100" in told["message"]
-    apply(pool, division("440000", "Province"), division("440100", "Prefecture", "440000"), user=OPS)
-    wait_ready(pool, "division/440106", "division/440100")
+    apply(pool, division("441302", "County", "441300"), user=OPS)
+    told = wait_reason(pool, "ParentNotFound", "division/441302")
+    assert "441300" in told["message"]
+    apply(pool, division("440000", "Province"), division("441300", "Prefecture", "440000"), user=OPS)
+    wait_ready(pool, "division/441302", "division/441300")
 
     apply(pool, department("lost", "441900", "lost-a", admin="feng"), user=OPS)
     told = wait_reason(pool, "DivisionNotFound", "department/lost")

@@ -19,7 +19,6 @@ from support.operator_process import (
     condition,
     department,
     division,
-    eventually,
     get,
     operated,
     quota_request,
@@ -27,6 +26,7 @@ from support.operator_process import (
     wait_ready,
     wait_reason,
 )
+from support.yunchi_process import eventually
 
 pytestmark = pytest.mark.cluster
 PROVINCE, PREFECTURE, COUNTY = "440000", "440100", "440105"

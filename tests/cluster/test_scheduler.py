@@ -12,7 +12,6 @@ import pytest
 from controlplane.cluster import ControlPlane, scheduler_configuration
 from support import charts
 from support.clusters import clean, node_manifest, pod_manifest
-from support.operator_process import eventually
 from support.scheduler_process import (
     RunningScheduler,
     make_nodes,
@@ -24,6 +23,7 @@ from support.scheduler_process import (
     scheduled_condition,
     start_scheduler,
 )
+from support.yunchi_process import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 

@@ -20,12 +20,12 @@ from support.operator_process import (
     apply,
     condition,
     division,
-    eventually,
     get,
     operated,
     wait_ready,
     wait_reason,
 )
+from support.yunchi_process import eventually
 
 pytestmark = pytest.mark.cluster
 HEADER = "hostname,arch,vendor,cpu_model,cpu_cores,memory_gib,cpu_used_cores,memory_used_gib,workloads"

@@ -4,111 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from controlplane.cluster import ControlPlane
-from controlplane.errors import ControlPlaneError
 from support import charts
-from support.charts import NAMESPACE
+from support.yunchi_process import RunningProcess, eventually
 
 API = "yunchi.io/v1alpha1"
 OPS = "ops-user"
-_COMMAND = "from yunchi_operator.cli.main import main; main()"
 _RBAC = "rbac.authorization.k8s.io"
 
 
-def eventually(check: Callable[[], Any], what: str, timeout: float = 60.0) -> Any:
-    """Poll until the check is truthy; an assertion that fails, or an object that is missing, counts as not yet."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            seen: Any = check()
-        except (AssertionError, ControlPlaneError) as error:
-            seen, trouble = None, str(error)
-        else:
-            trouble = repr(seen)
-        if seen:
-            return seen
-        assert time.monotonic() < deadline, f"waited {timeout:.0f} s for {what}; last seen: {trouble}"
-        time.sleep(0.1)
-
-
-def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class RunningOperator:
+class RunningOperator(RunningProcess):
     """A started operator; use `start_operator`."""
 
     def __init__(self, plane: ControlPlane, folder: Path, name: str, resync_seconds: float) -> None:
-        self.plane = plane
-        self.address = f"127.0.0.1:{free_port()}"
-        self.log = folder / f"{name}.log"
-        kubeconfig = plane.service_account_kubeconfig(NAMESPACE, "yunchi-operator")
-        command = [sys.executable, "-c", _COMMAND, "operator", "run", "--kubeconfig", str(kubeconfig)]
-        command += ["--metrics-address", self.address, "--resync-interval", str(resync_seconds)]
-        environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
-            )
-
-    def get(self, path: str) -> tuple[int, str]:
-        """Status and text of a page of its server; status 0 when it does not listen."""
-        try:
-            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError as error:
-            return 0, str(error)
-
-    def metric(self, series: str) -> float | None:
-        """The value of one series, named with its labels as `/metrics` spells them; None when there is none."""
-        for line in self.get("/metrics")[1].splitlines():
-            if line.startswith(series + " "):
-                return float(line.rsplit(" ", 1)[1])
-        return None
-
-    def wait_ready(self) -> None:
-        """Wait until it acts (a standby counts as ready, too, so also look at the Lease where that matters)."""
-        eventually(self._is_ready, what=f"operator ready, see {self.log}")
-
-    def _is_ready(self) -> bool:
-        if self.process.poll() is not None:
-            pytest.fail(f"the operator ended:\n{self.log.read_text()}")
-        return self.get("/readyz")[0] == 200
-
-    def kill(self) -> None:
-        """End it without a chance to tidy up."""
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> int:
-        """End it by SIGTERM, and its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(timeout=40)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise
+        super().__init__("operator", plane, folder, name, "--resync-interval", str(resync_seconds))
 
 
 @contextlib.contextmanager

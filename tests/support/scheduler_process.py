@@ -3,87 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import subprocess
-import sys
-import urllib.error
-import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from controlplane.cluster import ControlPlane
-from support.charts import NAMESPACE
 from support.clusters import pod_manifest, wait_nodes_ready
-from support.operator_process import eventually, free_port
+from support.yunchi_process import RunningProcess, eventually
 from yunchi_operator.api.core import decode_pod_list
 from yunchi_operator.api.quantities import scaled_list
 from yunchi_operator.scheduling.requests import pod_requests
 
 
-class RunningScheduler:
+class RunningScheduler(RunningProcess):
     """A started scheduler; use `start_scheduler`."""
 
     def __init__(self, plane: ControlPlane, folder: Path, name: str) -> None:
-        self.address = f"127.0.0.1:{free_port()}"
-        self.log = folder / f"{name}.log"
-        kubeconfig = plane.service_account_kubeconfig(NAMESPACE, "yunchi-scheduler")
-        command = [sys.executable, "-m", "yunchi_operator.cli.main", "scheduler", "run"]
-        command += ["--kubeconfig", str(kubeconfig), "--metrics-address", self.address, "--pool-status-interval", "0.5"]
-        environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
-            )
-
-    def get(self, path: str) -> tuple[int, str]:
-        """Status and text of a page of its server; status 0 when it does not listen."""
-        try:
-            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError as error:
-            return 0, str(error)
-
-    def metric(self, series: str) -> float | None:
-        """The value of one series, named with its labels as `/metrics` spells them; None when there is none."""
-        for line in self.get("/metrics")[1].splitlines():
-            if line.startswith(series + " "):
-                return float(line.rsplit(" ", 1)[1])
-        return None
-
-    def wait_ready(self) -> None:
-        """Wait until it is ready; a standby is, too."""
-        eventually(self._is_ready, what=f"scheduler ready, see {self.log}")
-
-    def wait_leading(self) -> None:
-        """Wait until it holds the Lease."""
-        eventually(lambda: self.metric("yunchi_lease_held") == 1.0, what=f"the Lease, see {self.log}")
-
-    def _is_ready(self) -> bool:
-        if self.process.poll() is not None:
-            pytest.fail(f"the scheduler ended:\n{self.log.read_text()}")
-        return self.get("/readyz")[0] == 200
-
-    def kill(self) -> None:
-        """End it without a chance to tidy up."""
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> int:
-        """End it by SIGTERM, and its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(timeout=40)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise
+        super().__init__("scheduler", plane, folder, name, "--pool-status-interval", "0.5")
 
 
 @contextlib.contextmanager

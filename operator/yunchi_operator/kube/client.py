@@ -93,7 +93,8 @@ class KubeClient:
             )
         except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
             if kubeconfig or context:
-                raise ApiError(0, "BadKubeconfig", f"{kubeconfig or 'kubeconfig'}: {error}") from error
+                told = str(error) if isinstance(error, ConfigException | OSError) else "is no kubeconfig"
+                raise ApiError(0, "BadKubeconfig", f"{kubeconfig or 'kubeconfig'}: {told}") from error
             try:
                 load_incluster_config(client_configuration=configuration)
             except ConfigException as nested:

@@ -114,8 +114,16 @@ def test_a_closed_pipe_gives_no_traceback(fits: Path, form: str) -> None:
     assert b"Exception ignored" not in errors
 
 
+LISTEN_TO_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)"
+
+
 def test_ctrl_c_is_130_without_a_traceback() -> None:
-    command = [str(YUNCHI), "plan", "-"]
+    # A job in the background (nohup, some runners) hands SIGINT down as ignored; a terminal does not.
+    command = [
+        sys.executable,
+        "-c",
+        f"{LISTEN_TO_CTRL_C}; import os; os.execv({str(YUNCHI)!r}, ['yunchi', 'plan', '-'])",
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as waiting:
         assert waiting.stderr is not None
         assert b"reading" in waiting.stderr.readline()
