@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ class Watcher:
             self.bound += 1
             self.nodes.add(new.spec.node_name)
 
-    async def measure(self, count: int, act: Callable[[], None]) -> float:
+    async def measure(self, count: int, act: Callable[[], None], alive: Callable[[], bool]) -> float:
         """Act once the watch stands, and wait until so many pods are bound; returns when the act began."""
         async with await KubeClient.connect(self._plane.kubeconfig) as client:
             path = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -99,7 +99,8 @@ class Watcher:
             await reflector.synced.wait()
             started = time.monotonic()
             await asyncio.to_thread(act)
-            while self.bound < count and time.monotonic() - started < LIMIT_SECONDS:  # noqa: ASYNC110
+            while self.bound < count and time.monotonic() - started < LIMIT_SECONDS:
+                assert alive(), f"the scheduler has ended, see the logs in {self._plane.folder}"
                 await asyncio.sleep(0.02)
             watching.cancel()
         return started
@@ -116,17 +117,17 @@ def pods(count: int, seed: int) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def kube_scheduler(plane: ControlPlane) -> Iterator[None]:
+def kube_scheduler(plane: ControlPlane) -> Iterator[Callable[[], bool]]:
     """The baseline, answering to the name yunchi."""
     process = plane.start_kube_scheduler(scheduler_configuration("yunchi", fit_weight=10))
     try:
-        yield
+        yield lambda: process.running
     finally:
         process.stop()
 
 
 @contextmanager
-def yunchi(plane: ControlPlane) -> Iterator[None]:
+def yunchi(plane: ControlPlane) -> Iterator[Callable[[], bool]]:
     """Yunchi as a user starts it."""
     command = [sys.executable, "-m", "yunchi_operator.cli.main", "scheduler", "run"]
     with (plane.folder / "yunchi.log").open("a") as log:
@@ -134,7 +135,7 @@ def yunchi(plane: ControlPlane) -> Iterator[None]:
             [*command, "--kubeconfig", str(plane.kubeconfig), "--metrics-address", "127.0.0.1:0"], stderr=log
         )
         try:
-            yield
+            yield lambda: process.poll() is None
         finally:
             process.terminate()
             process.wait(30)
@@ -152,19 +153,29 @@ def run(scheduler: str, plane: ControlPlane, nodes: int, count: int, seed: int) 
     assert not failed, failed[:3]
     wait_nodes_ready(plane, nodes)
     watcher = Watcher(plane)
-    stack = SCHEDULERS[scheduler](plane)
-    try:
-        started = asyncio.run(watcher.measure(count, stack.__enter__))
+    with ExitStack() as stack:
+        alive: list[Callable[[], bool]] = []
+        started = asyncio.run(
+            watcher.measure(
+                count,
+                lambda: alive.append(stack.enter_context(SCHEDULERS[scheduler](plane))),
+                lambda: all(check() for check in alive),
+            )
+        )
         yield result(scheduler, "before", watcher, started)
-        plane.request("DELETE", f"/api/v1/namespaces/{NAMESPACE}/pods?gracePeriodSeconds=0")
-        while plane.request("GET", f"/api/v1/namespaces/{NAMESPACE}/pods?limit=1")[1]["items"]:
-            time.sleep(0.2)
-        time.sleep(3)
+        remove_pods(plane)
         watcher = Watcher(plane)
-        started = asyncio.run(watcher.measure(count, lambda: create(plane, pods(count, seed))))
+        started = asyncio.run(watcher.measure(count, lambda: create(plane, pods(count, seed)), alive[0]))
         yield result(scheduler, "while", watcher, started)
-    finally:
-        stack.__exit__(None, None, None)
+
+
+def remove_pods(plane: ControlPlane) -> None:
+    """Remove all pods at once, and let everybody hear of it."""
+    with suppress(TimeoutError):  # it goes on without us
+        plane.request("DELETE", f"/api/v1/namespaces/{NAMESPACE}/pods?gracePeriodSeconds=0")
+    while plane.request("GET", f"/api/v1/namespaces/{NAMESPACE}/pods?limit=1")[1]["items"]:
+        time.sleep(0.5)
+    time.sleep(3)
 
 
 def create(plane: ControlPlane, manifests: list[dict[str, Any]]) -> None:

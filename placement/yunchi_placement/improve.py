@@ -12,7 +12,7 @@ import numpy.typing as npt
 from yunchi_placement.bounds import volume_bound
 from yunchi_placement.canonical import Instance
 from yunchi_placement.greedy import prices
-from yunchi_placement.pack import RULES, pack
+from yunchi_placement.pack import pack
 from yunchi_placement.plan import RELAXES, Model, Plan, opened_nodes, uniform
 from yunchi_placement.problem import Bound, Objective
 from yunchi_placement.repair import close_nodes, complete
@@ -149,7 +149,7 @@ def _follow(
                 base.place(item, node)
     opened = np.zeros(len(instance.nodes), dtype=np.bool_)
     opened[opened_nodes(model, plan.opened)] = True
-    state = pack(base, model, plan, opened, targets, RULES["cosine"])
+    state = pack(base, model, plan, opened, targets)
     waiting = [item for item in sorted(targets) if state.node_of[item] < 0]
     price = prices(instance, objective)
     left = complete(state, opened, price, waiting, settings.steps, np.random.default_rng(seed))

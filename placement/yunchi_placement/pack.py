@@ -31,17 +31,7 @@ def _cosine(room: Floats, request: Floats) -> Floats:
     return score
 
 
-def _balance(room: Floats, request: Floats) -> Floats:
-    """Little room left, evenly over the resources."""
-    left = room - request
-    score: Floats = -(left.sum(axis=1) + (left.max(axis=1) - left.min(axis=1)))
-    return score
-
-
-RULES: dict[str, Rule] = {"cosine": _cosine, "balance": _balance, "snug": _snug}
-
-
-def pack(base: State, model: Model, plan: Plan, opened: Mask, targets: set[int], rule: Rule) -> State:
+def pack(base: State, model: Model, plan: Plan, opened: Mask, targets: set[int]) -> State:
     """Place the `targets` on opened nodes, starting from `base`; what does not fit stays unplaced."""
     state = base.copy()
     instance = state.instance
@@ -49,7 +39,7 @@ def pack(base: State, model: Model, plan: Plan, opened: Mask, targets: set[int],
     jobs = _jobs(instance, model, plan, targets)
     rest: list[tuple[ItemClass, list[int]]] = []
     for kind, items, cell in jobs:
-        left = _place(state, kind, items, opened & (instance.cell_of == cell), rule, scale)
+        left = _place(state, kind, items, opened & (instance.cell_of == cell), _cosine, scale)
         if left:
             rest.append((kind, left))
     for kind, items in rest:
