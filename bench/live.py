@@ -171,10 +171,10 @@ def run(scheduler: str, plane: ControlPlane, nodes: int, count: int, seed: int) 
 
 def remove_pods(plane: ControlPlane) -> None:
     """Remove all pods at once, and let everybody hear of it."""
-    with suppress(TimeoutError):  # it goes on without us
-        plane.request("DELETE", f"/api/v1/namespaces/{NAMESPACE}/pods?gracePeriodSeconds=0")
-    while plane.request("GET", f"/api/v1/namespaces/{NAMESPACE}/pods?limit=1")[1]["items"]:
-        time.sleep(0.5)
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods"
+    while plane.request("GET", f"{path}?limit=1")[1]["items"]:
+        with suppress(TimeoutError):  # the server stops when its client leaves: ask again
+            plane.request("DELETE", f"{path}?gracePeriodSeconds=0")
     time.sleep(3)
 
 
