@@ -11,8 +11,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from yunchi_placement.problem import Bound
 from yunchi_placement.rules import fits_mask
+from yunchi_placement.solution import Bound
 from yunchi_placement.state import State
 
 Mask = npt.NDArray[np.bool_]

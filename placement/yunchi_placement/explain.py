@@ -6,8 +6,9 @@ import numpy as np
 
 from yunchi_placement.canonical import ItemClass
 from yunchi_placement.fixes import Verdicts, smallest_change
-from yunchi_placement.problem import Constraints, Reason, Unplaced
+from yunchi_placement.problem import Constraints
 from yunchi_placement.rules import Labels, Taints, affinity_mask, fits_mask, schedulable_mask
+from yunchi_placement.solution import Reason, Unplaced
 from yunchi_placement.state import State
 
 GONE = "the node it is bound to no longer exists; recreate the node, or delete the item"

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from yunchi_placement.canonical import Instance, ItemClass
-from yunchi_placement.problem import Objective
 from yunchi_placement.rules import fit_counts
+from yunchi_placement.solution import Objective
 from yunchi_placement.state import State
 
 Ints = npt.NDArray[np.int64]

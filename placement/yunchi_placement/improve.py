@@ -14,10 +14,10 @@ from yunchi_placement.canonical import Instance
 from yunchi_placement.greedy import prices
 from yunchi_placement.pack import pack
 from yunchi_placement.plan import RELAXES, Model, Plan, opened_nodes, uniform
-from yunchi_placement.problem import Bound, Objective
 from yunchi_placement.repair import close_nodes, complete
 from yunchi_placement.rules import fits_mask
 from yunchi_placement.search import Search
+from yunchi_placement.solution import Bound, Objective
 from yunchi_placement.state import State
 
 Floats = npt.NDArray[np.float64]

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from yunchi_placement.canonical import Instance, ItemClass
 from yunchi_placement.mip import Rows, minimise
-from yunchi_placement.problem import Objective
 from yunchi_placement.rules import fits_mask
+from yunchi_placement.solution import Objective
 from yunchi_placement.state import State
 
 Ints = npt.NDArray[np.int64]

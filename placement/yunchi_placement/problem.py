@@ -1,12 +1,9 @@
-"""What the engine is asked and what it answers: frozen values, integers only."""
+"""What the engine is asked: frozen values, integers only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
-
-Objective = Literal["cost", "nodes"]
-Effort = Literal["fast", "balanced", "best"]
 
 OPERATORS = frozenset({"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"})
 EFFECTS = frozenset({"NoSchedule", "NoExecute", "PreferNoSchedule"})
@@ -65,8 +62,64 @@ class Constraints:
 
 
 @dataclass(frozen=True, slots=True)
+class Near:
+    """Required pod affinity: another item of `group` is in the same domain, which is the value of label `key`.
+
+    The first of a set may start anywhere the labels exist: if no placed item is in any group that an item wants
+    to be near (on a node with the term's key), and the item is in all of those groups itself, the terms hold.
+    As in Kubernetes, an item counts for `group` only if it matches all affinity terms of the one that asks, so
+    the terms of one item usually name one group and several keys.
+    """
+
+    key: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Required pod anti-affinity, in both directions: no item of `group` in the same domain of label `key`.
+
+    A node without the label is in no domain: nothing conflicts there.
+    """
+
+    key: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Hard topology spread: on the node's domain, items of `group` (this one included, if it is one of them)
+    exceed those of the emptiest eligible domain by at most `max_skew`.
+
+    Eligible nodes have the keys of all spreads of the item, match its selector and required node affinity if
+    `honor_affinity`, and have no hard taint that it does not tolerate if `honor_taints`. Items count only on
+    eligible nodes. With fewer than `min_domains` eligible domains the emptiest counts as 0.
+    """
+
+    key: str
+    group: str
+    max_skew: int = 1
+    min_domains: int = 1
+    honor_affinity: bool = True
+    honor_taints: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """A port taken on the host. The IP 0.0.0.0 (all) conflicts with every other IP."""
+
+    port: int
+    protocol: str = "TCP"
+    ip: str = "0.0.0.0"  # noqa: S104 - Kubernetes' name for all addresses; nothing listens here
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
-    """A node: capacity by `Problem.resources`, cost in micro-units (a cost of "1" is 1_000_000)."""
+    """A node: capacity by `Problem.resources`, cost in micro-units (a cost of "1" is 1_000_000).
+
+    `zone` and `pool` name where it stands and to whom caps and headroom apply; "" means none. `unschedulable`
+    is a cordon. A label `kubernetes.io/hostname` is a label like any other.
+    """
 
     name: str
     capacity: tuple[int, ...]
@@ -74,14 +127,26 @@ class Node:
     taints: tuple[Taint, ...] = ()
     unschedulable: bool = False
     cost: int = 1_000_000
+    zone: str = ""
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A thing to place, or (with `node` set) fixed usage of that node.
+    """A thing to place, or (with `node` set) one that runs there.
 
-    Two items conflict on one host if either avoids a group of the other. An item with `keeps_node` False
-    (of a DaemonSet, or a mirror pod) takes room but does not make its node count as used.
+    Attributes:
+        requests: amounts by `Problem.resources`.
+        node: where it runs. `solve` leaves it there; `consolidate` may move it if it is `movable`.
+        movable: whether it may be moved; if not, `stays` says why, for people.
+        move_cost: what moving it costs, in moves (1 is an ordinary item; 0 is free).
+        owner: the workload it belongs to, for people and for fair choices.
+        keeps_node: False for an item of a DaemonSet or a mirror: it takes room, but its node need not stay for it.
+        groups: names of the selectors that select it. What other items avoid, seek or spread over.
+        avoids: groups of which no member may share its node, in both directions.
+        gang: name of its gang in `Problem.gangs`, or "".
+        budgets: names of the disruption budgets that cover it.
+        cards: for a running item, the cards that it holds, by number, where that is known (see `Cards`).
     """
 
     name: str
@@ -93,6 +158,65 @@ class Item:
     priority: int = 0
     groups: frozenset[str] = frozenset()
     avoids: frozenset[str] = frozenset()
+    near: tuple[Near, ...] = ()
+    apart: tuple[Apart, ...] = ()
+    spread: tuple[Spread, ...] = ()
+    ports: frozenset[HostPort] = frozenset()
+    gang: str = ""
+    budgets: frozenset[str] = frozenset()
+    owner: str = ""
+    stays: str = ""
+    move_cost: int = 1
+    cards: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gang:
+    """Items that are placed together: at least `least` of them (running ones included), or none of the pending."""
+
+    name: str
+    least: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """A limit: items of `group` ("" means all) on nodes of `pool` ("" means all) ask for no more than `amounts`.
+
+    None in `amounts` means no limit for that resource. What runs already counts, and stays even above the limit.
+    """
+
+    name: str
+    amounts: tuple[int | None, ...]
+    group: str = ""
+    pool: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Headroom:
+    """Amounts that placing must leave free in a pool, of the capacity of its nodes that are not cordoned."""
+
+    pool: str
+    amounts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """A resource that comes in cards of `units` each (a node has capacity / units of them).
+
+    A request below `units` must sit on one card, beside others if they fit; a larger one is a multiple of
+    `units` and takes whole, empty cards.
+    """
+
+    resource: str
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A disruption budget: at most `allowed` of the items that it covers may be on the move at a time."""
+
+    name: str
+    allowed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,146 +226,11 @@ class Problem:
     resources: tuple[str, ...]
     nodes: tuple[Node, ...]
     items: tuple[Item, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """How many nodes fail first at this rule."""
-
-    rule: str
-    nodes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Unplaced:
-    """An item without a node: its index, the counted reasons and the smallest change that would help."""
-
-    item: int
-    reasons: tuple[Reason, ...]
-    fix: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """Proven: no placement of the same items uses fewer nodes, or costs less. `relaxes` says what was dropped."""
-
-    nodes: int
-    cost: int
-    relaxes: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """The best placement after a stage: items placed of those asked for, nodes in use, cost in micro-units."""
-
-    name: str
-    placed: int
-    nodes_used: int
-    cost: int
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Told to the caller while solving: the stage and how far the solve is (0..1)."""
-
-    stage: str
-    fraction: float
-    placed: int = 0
-    nodes_used: int = 0
-    cost: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Solution:
-    """A placement by item index, with its value, its bound and the gap (value - bound) / bound of the objective."""
-
-    assignment: tuple[str | None, ...]
-    unplaced: tuple[Unplaced, ...]
-    nodes_used: int
-    cost: int
-    bound: Bound
-    gap: float
-    stages: tuple[Stage, ...]
-
-
-def validate(problem: Problem) -> None:
-    """Check sizes, names, signs and operators.
-
-    Raises:
-        InvalidProblem: naming the object and the field at fault.
-    """
-    _distinct("resource", problem.resources)
-    _distinct("node", [node.name for node in problem.nodes])
-    _distinct("item", [item.name for item in problem.items])
-    width = len(problem.resources)
-    for node in problem.nodes:
-        _vector(f"node {node.name}: capacity", node.capacity, width)
-        if node.cost < 0:
-            raise InvalidProblem(f"node {node.name}: cost {node.cost} is negative")
-        for taint in node.taints:
-            if taint.effect not in EFFECTS:
-                raise InvalidProblem(f"node {node.name}: taint {taint.key}: unknown effect {taint.effect!r}")
-    seen: set[Constraints] = set()
-    for item in problem.items:
-        _vector(f"item {item.name}: requests", item.requests, width)
-        if item.constraints not in seen:
-            seen.add(item.constraints)
-            _constraints(item.name, item.constraints)
-    _sums(problem)
-
-
-def _distinct(what: str, names: tuple[str, ...] | list[str]) -> None:
-    if len(set(names)) == len(names):
-        return
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise InvalidProblem(f"{what} {name}: the name occurs more than once")
-        seen.add(name)
-
-
-def _vector(what: str, amounts: tuple[int, ...], width: int) -> None:
-    if len(amounts) != width:
-        raise InvalidProblem(f"{what} has {len(amounts)} amounts for {width} resources")
-    for amount in amounts:
-        if not isinstance(amount, int):
-            raise InvalidProblem(f"{what} holds {amount!r}, which is not an integer")
-        if amount < 0:
-            raise InvalidProblem(f"{what} holds the negative amount {amount}")
-
-
-def _sums(problem: Problem) -> None:
-    rows = [node.capacity for node in problem.nodes]
-    rows += [item.requests for item in problem.items]
-    for resource, column in zip(problem.resources, zip(*rows, strict=True), strict=False):
-        if sum(column) >= LIMIT:
-            raise InvalidProblem(f"resource {resource}: amounts add up beyond 2^62; use a larger unit")
-    if sum(node.cost for node in problem.nodes) >= LIMIT:
-        raise InvalidProblem("node costs add up beyond 2^62 micro-units; use a larger unit")
-
-
-def _constraints(name: str, constraints: Constraints) -> None:
-    for toleration in constraints.tolerations:
-        if toleration.operator not in ("Exists", "Equal"):
-            raise InvalidProblem(f"item {name}: toleration: unknown operator {toleration.operator!r}")
-    for term in constraints.required or ():
-        for requirement in (*term.labels, *term.fields):
-            _requirement(name, requirement)
-        for field in term.fields:
-            if field.key != NAME_FIELD:
-                raise InvalidProblem(f"item {name}: node field {field.key!r} is unknown; only {NAME_FIELD} is")
-
-
-def _requirement(name: str, requirement: Requirement) -> None:
-    where = f"item {name}: requirement on {requirement.key}"
-    if requirement.operator not in OPERATORS:
-        raise InvalidProblem(f"{where}: unknown operator {requirement.operator!r}")
-    if requirement.operator in ("Gt", "Lt"):
-        if len(requirement.values) != 1 or as_int(requirement.values[0]) is None:
-            raise InvalidProblem(f"{where}: {requirement.operator} needs exactly one integer")
-    elif requirement.operator in ("In", "NotIn") and not requirement.values:
-        raise InvalidProblem(f"{where}: {requirement.operator} needs at least one value")
+    gangs: tuple[Gang, ...] = ()
+    caps: tuple[Cap, ...] = ()
+    headroom: tuple[Headroom, ...] = ()
+    cards: tuple[Cards, ...] = ()
+    budgets: tuple[Budget, ...] = ()
 
 
 def as_int(text: str) -> int | None:

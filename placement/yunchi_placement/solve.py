@@ -9,17 +9,10 @@ from yunchi_placement.canonical import Instance, canonicalise
 from yunchi_placement.explain import explain
 from yunchi_placement.greedy import greedy
 from yunchi_placement.improve import BALANCED, BEST, improve, place_rest
-from yunchi_placement.problem import (
-    Bound,
-    Effort,
-    Objective,
-    Problem,
-    Progress,
-    Solution,
-    Stage,
-    validate,
-)
+from yunchi_placement.problem import Problem
+from yunchi_placement.solution import Bound, Effort, Objective, Progress, Solution, Stage
 from yunchi_placement.state import State
+from yunchi_placement.validate import validate
 
 
 def solve(

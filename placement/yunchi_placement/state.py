@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from yunchi_placement.canonical import Instance, ItemClass
-from yunchi_placement.problem import Objective
 from yunchi_placement.rules import Conflicts, fits_mask
+from yunchi_placement.solution import Objective
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
