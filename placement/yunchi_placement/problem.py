@@ -88,8 +88,10 @@ class Apart:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Hard topology spread: on the node's domain, items of `group` (this one included, if it is one of them)
-    exceed those of the emptiest eligible domain by at most `max_skew`.
+    """Hard topology spread: no domain has many more of the group than the emptiest.
+
+    On the domain of the node, items of `group` (this one included, if it is one of them) exceed those of the
+    emptiest eligible domain by at most `max_skew`.
 
     Eligible nodes have the keys of all spreads of the item, match its selector and required node affinity if
     `honor_affinity`, and have no hard taint that it does not tolerate if `honor_taints`. Items count only on

@@ -21,7 +21,7 @@ from yunchi_operator.processes.solver import Solver, SolverError
 from yunchi_operator.scheduling import cycle
 from yunchi_operator.scheduling.cycle import Bind, Planned, Retry, Unfit, View
 from yunchi_operator.scheduling.queue import Batch, PendingQueue
-from yunchi_placement.problem import Effort, Objective, Solution
+from yunchi_placement import Effort, Objective, Solution
 
 log = logging.getLogger(__name__)
 

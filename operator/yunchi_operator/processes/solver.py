@@ -13,7 +13,7 @@ from asyncio.subprocess import PIPE, Process
 from typing import Any
 
 from yunchi_operator.processes.solver_worker import FRAME
-from yunchi_placement.problem import Effort, Item, Node, Objective, Problem, Solution
+from yunchi_placement import Effort, Item, Node, Objective, Problem, Solution
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from yunchi_operator.processes.solver import Solver, SolverError, warm_up_problem
-from yunchi_placement.problem import Problem, Solution
+from yunchi_placement import Problem, Solution
 
 TIMEOUT_SECONDS = 60.0
 
