@@ -8,20 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from yunchi_placement.problem import NAME_FIELD, Constraints, Item, Node, Problem
-from yunchi_placement.rules import Conflicts, Labels, Taints, affinity_mask, schedulable_mask
+from yunchi_placement.eligibility import Eligibility
+from yunchi_placement.problem import Item, Node, Problem
+from yunchi_placement.relations import Relations, Social
+from yunchi_placement.rules import CapRow, CardTable, Conflicts, Tally, Ties
+from yunchi_placement.rules.caps import UNLIMITED
+from yunchi_placement.rules.tallies import count
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+NO_TIES = Ties()
+FEW_DOMAINS = 64
+"""Domains of a label with at most so many values are kept apart as cells."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemClass:
-    """Items that no rule can tell apart. `items` are positions in `Instance.items`."""
+    """Items that no rule can tell apart. `items` are positions in `Instance.items`.
+
+    Attributes:
+        groups, avoids: anti-affinity by host, as group numbers.
+        ties: what it has to do with counts by topology domain.
+        caps: numbers of the caps that may limit it.
+        cards: (card table, amount) for each card resource that it asks for.
+        gang: number of its gang, or -1.
+    """
 
     request: Ints
     allowed: Mask
@@ -31,10 +47,14 @@ class ItemClass:
     groups: tuple[int, ...]
     avoids: tuple[int, ...]
     items: tuple[int, ...]
+    ties: Ties = NO_TIES
+    caps: tuple[int, ...] = ()
+    cards: tuple[tuple[int, int], ...] = ()
+    gang: int = -1
 
     @property
     def social(self) -> bool:
-        """Whether anti-affinity concerns this class."""
+        """Whether anti-affinity by host concerns this class."""
         return bool(self.groups or self.avoids)
 
     @property
@@ -44,23 +64,53 @@ class ItemClass:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Base:
+    """What a placement starts from: the running items are in.
+
+    Attributes:
+        free: by node and resource, never negative. `in_use`: nodes that running items keep.
+        counts: flat, by `Instance.tallies`. `caps_left`: by cap and resource. `gang_needs`: items still needed.
+    """
+
+    free: Ints
+    in_use: Mask
+    conflicts: Conflicts
+    counts: Ints
+    caps_left: Ints
+    cards: tuple[CardTable, ...]
+    gang_needs: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Instance:
-    """The problem as arrays. `items` are the pending ones only; fixed items are already in `free` and `in_use`."""
+    """The problem as arrays. `items` are the pending ones only; running items are already in `base`."""
 
     resources: tuple[str, ...]
     nodes: tuple[Node, ...]
     items: tuple[Item, ...]
     item_index: tuple[int, ...]  # position in Problem.items
     capacity: Ints
-    free: Ints
-    in_use: Mask
+    base: Base
     cost: Ints
-    conflicts: Conflicts
     classes: tuple[ItemClass, ...]
     class_of: Ints
     requests: Ints  # by class
     cell_of: Ints
+    tallies: list[Tally]
+    caps: tuple[CapRow, ...]
+    gangs: tuple[str, ...]
+    port_groups: frozenset[int]
     gone: tuple[int, ...]  # Problem.items positions fixed to nodes that are not in the problem
+
+    @property
+    def free(self) -> Ints:
+        """Room beside the running items."""
+        return self.base.free
+
+    @property
+    def in_use(self) -> Mask:
+        """Nodes that running items keep."""
+        return self.base.in_use
 
     @property
     def cells(self) -> int:
@@ -77,142 +127,175 @@ def canonicalise(problem: Problem) -> Instance:
     items = tuple(problem.items[index] for index in pending)
     width = len(problem.resources)
     capacity = np.array([node.capacity for node in nodes], dtype=np.int64).reshape(len(nodes), width)
-    group_ids = _group_ids(problem.items)
-    fixed = [item for item in problem.items if item.node is not None]
-    free, in_use, conflicts = _fixed_usage(capacity, position, fixed, group_ids)
-    masks = _Eligibility(nodes)
-    classes, class_of = _classes(items, masks, group_ids)
+    running = [item for item in problem.items if item.node is not None and item.node in position]
+    eligibility = Eligibility(nodes)
+    caps = _caps(problem, nodes)
+    relations = Relations(problem.items, eligibility, [cap.group for cap in caps])
+    cards = tuple(
+        CardTable.of(index, one.units, capacity[:, index])
+        for one in problem.cards
+        for index in [problem.resources.index(one.resource)]
+    )
+    gangs = tuple(sorted(gang.name for gang in problem.gangs))
+    classes, class_of = _classes(items, eligibility, relations, cards, gangs)
+    tallies = relations.layout.tallies
     return Instance(
         resources=problem.resources,
         nodes=nodes,
         items=items,
         item_index=tuple(pending),
         capacity=capacity,
-        free=free,
-        in_use=in_use,
+        base=_base(problem, capacity, position, running, relations, caps, cards),
         cost=np.array([node.cost for node in nodes], dtype=np.int64),
-        conflicts=conflicts,
         classes=classes,
         class_of=class_of,
         requests=np.array([c.request for c in classes], dtype=np.int64).reshape(len(classes), width),
-        cell_of=masks.cells(capacity > 0),
+        cell_of=eligibility.cells(_differences(capacity, nodes, caps, tallies)),
+        tallies=tallies,
+        caps=caps,
+        gangs=gangs,
+        port_groups=relations.port_ids(),
         gone=tuple(
             index for index, item in enumerate(problem.items) if item.node is not None and item.node not in position
         ),
     )
 
 
-def _group_ids(items: Sequence[Item]) -> dict[str, int]:
-    """Numbers for the groups that can matter: those that some item avoids."""
-    avoided: set[str] = set()
-    for item in items:
-        avoided |= item.avoids
-    return {group: index for index, group in enumerate(sorted(avoided))}
+def _differences(
+    capacity: Ints, nodes: Sequence[Node], caps: Sequence[CapRow], tallies: Sequence[Tally]
+) -> list[npt.NDArray[np.generic]]:
+    """What tells nodes apart beside labels and taints: resources they have, caps and domains that concern them."""
+    columns: list[npt.NDArray[np.generic]] = list((capacity > 0).T) if len(nodes) else []
+    columns += [cap.inside for cap in caps]
+    columns += [tally.column for tally in tallies if tally.stop - tally.start <= FEW_DOMAINS]
+    return columns
 
 
-def _ids(names: frozenset[str], group_ids: dict[str, int]) -> tuple[int, ...]:
-    return tuple(sorted(group_ids[name] for name in names if name in group_ids)) if names else ()
+def _caps(problem: Problem, nodes: Sequence[Node]) -> tuple[CapRow, ...]:
+    """The problem's caps, then its headrooms as caps on what the pool's uncordoned nodes hold."""
+    pools = [node.pool for node in nodes]
+    rows = [CapRow(cap.name, cap.group, _in_pool(pools, cap.pool)) for cap in problem.caps]
+    cordoned = np.array([node.unschedulable for node in nodes], dtype=np.bool_)
+    rows += [CapRow(f"headroom of {one.pool}", "", _in_pool(pools, one.pool) & ~cordoned) for one in problem.headroom]
+    return tuple(rows)
 
 
-def _fixed_usage(
-    capacity: Ints, position: dict[str, int], fixed: Sequence[Item], group_ids: dict[str, int]
-) -> tuple[Ints, Mask, Conflicts]:
+def _in_pool(pools: list[str], pool: str) -> Mask:
+    return np.array([not pool or name == pool for name in pools], dtype=np.bool_)
+
+
+def _base(
+    problem: Problem,
+    capacity: Ints,
+    position: dict[str, int],
+    running: Sequence[Item],
+    relations: Relations,
+    caps: Sequence[CapRow],
+    cards: tuple[CardTable, ...],
+) -> Base:
     free = capacity.copy()
     in_use = np.zeros(len(capacity), dtype=np.bool_)
     conflicts = Conflicts()
-    present = [item for item in fixed if item.node in position]
-    if present:
-        rows = np.array([position[item.node or ""] for item in present])
-        np.subtract.at(free, rows, np.array([item.requests for item in present], dtype=np.int64))
-        in_use[rows[[item.keeps_node for item in present]]] = True
-        for row, item in zip(rows.tolist(), present, strict=True):
-            if item.groups or item.avoids:
-                conflicts.add(row, _ids(item.groups, group_ids), _ids(item.avoids, group_ids))
-    return np.maximum(free, 0), in_use, conflicts
-
-
-class _Eligibility:
-    """Node masks by constraints, each evaluated once, and the cells that they imply."""
-
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self._nodes = nodes
-        self._labels = Labels(nodes)
-        self._taints = Taints(nodes)
-        self._index: dict[Constraints, int] = {}
-        self.masks: list[Mask] = []
-        self._shared: list[bool] = []
-
-    def of(self, constraints: Constraints) -> int:
-        """The number of the mask for these constraints."""
-        if constraints not in self._index:
-            self._index[constraints] = len(self.masks)
-            mask = schedulable_mask(self._nodes, constraints.tolerations)
-            mask = mask & self._taints.tolerated_mask(constraints.tolerations)
-            self.masks.append(mask & affinity_mask(self._labels, constraints))
-            self._shared.append(not _names_hosts(constraints))
-        return self._index[constraints]
-
-    def cells(self, has: Mask) -> Ints:
-        """Number nodes by what items can tell apart, hostnames aside (those would make a cell of every node).
-
-        `has` says which node has any of which resource: a GPU tells nodes apart as well as a label does.
-        """
-        count = len(self._nodes)
-        rows = [mask for mask, shared in zip(self.masks, self._shared, strict=True) if shared]
-        rows += list(has.T)
-        if not rows or not count:
-            return np.zeros(count, dtype=np.int64)
-        packed = np.packbits(np.array(rows), axis=0).T
-        codes: dict[bytes, int] = {}
-        keys = [packed[node].tobytes() for node in range(count)]
-        return np.array([codes.setdefault(key, len(codes)) for key in keys], dtype=np.int64)
-
-
-def _names_hosts(constraints: Constraints) -> bool:
-    """Whether the constraints single out nodes by name."""
-    if any(key == "kubernetes.io/hostname" for key, _ in constraints.selector):
-        return True
-    return any(
-        requirement.key in (NAME_FIELD, "kubernetes.io/hostname")
-        for term in constraints.required or ()
-        for requirement in (*term.labels, *term.fields)
+    counts = np.zeros(relations.layout.size, dtype=np.int64)
+    left = _limits(problem, capacity, caps)
+    needs = {gang.name: gang.least for gang in problem.gangs}
+    if running:
+        rows = np.array([position[item.node or ""] for item in running])
+        amounts = np.array([item.requests for item in running], dtype=np.int64)
+        np.subtract.at(free, rows, amounts)
+        in_use[rows[[item.keeps_node for item in running]]] = True
+        for row, item, amount in zip(rows.tolist(), running, amounts, strict=True):
+            social = relations.of(item)
+            if social.groups or social.avoids:
+                conflicts.add(row, social.groups, social.avoids)
+            if social.ties.adds:
+                count(counts, relations.layout.tallies, social.ties, row, 1)
+            for cap in social.caps:
+                if caps[cap].inside[row]:
+                    left[cap] -= np.where(left[cap] < UNLIMITED, amount, 0)
+            if item.gang:
+                needs[item.gang] -= 1
+    tables = _taken(cards, position, running)
+    return Base(
+        free=np.maximum(free, 0),
+        in_use=in_use,
+        conflicts=conflicts,
+        counts=counts,
+        caps_left=left,
+        cards=tables,
+        gang_needs=np.array([needs[name] for name in sorted(needs)], dtype=np.int64),
     )
 
 
+def _limits(problem: Problem, capacity: Ints, caps: Sequence[CapRow]) -> Ints:
+    rows = [[UNLIMITED if amount is None else amount for amount in cap.amounts] for cap in problem.caps]
+    table = np.array(rows, dtype=np.int64).reshape(len(rows), len(problem.resources))
+    for one, cap in zip(problem.headroom, caps[len(rows) :], strict=True):
+        usable = capacity[cap.inside].sum(axis=0) - np.array(one.amounts, dtype=np.int64)
+        table = np.vstack([table, usable[None, :]])
+    return table
+
+
+def _taken(cards: tuple[CardTable, ...], position: dict[str, int], running: Sequence[Item]) -> tuple[CardTable, ...]:
+    """Put running items on their cards: the known ones first, then the largest, each on the fullest that fits."""
+    for table in cards:
+        asked = [item for item in running if item.requests[table.resource]]
+        known = [item for item in asked if item.cards and max(item.cards) < table.free.shape[1]]
+        for item in known:
+            table.hold(position[item.node or ""], item.requests[table.resource], item.cards)
+        rest = [item for item in asked if item not in known] if known else asked
+        for item in sorted(rest, key=lambda item: (-item.requests[table.resource], item.name)):
+            table.take(position[item.node or ""], item.requests[table.resource])
+    return cards
+
+
 def _classes(
-    items: Sequence[Item], masks: _Eligibility, group_ids: dict[str, int]
+    items: Sequence[Item],
+    eligibility: Eligibility,
+    relations: Relations,
+    cards: tuple[CardTable, ...],
+    gangs: tuple[str, ...],
 ) -> tuple[tuple[ItemClass, ...], Ints]:
-    index: dict[tuple[object, ...], int] = {}
-    members: list[list[int]] = []
-    class_of = np.zeros(len(items), dtype=np.int64)
+    gang_of = {name: number for number, name in enumerate(gangs)}
+    index: dict[_ClassKey, list[int]] = {}
     for position, item in enumerate(items):
-        key = (
+        key = _ClassKey(
             item.requests,
-            masks.of(item.constraints),
+            eligibility.of(item.constraints),
             item.priority,
             item.keeps_node,
-            _ids(item.groups, group_ids),
-            _ids(item.avoids, group_ids),
+            relations.of(item),
+            gang_of[item.gang] if item.gang else -1,
         )
-        number = index.setdefault(key, len(members))
-        if number == len(members):
-            members.append([])
-        members[number].append(position)
-        class_of[position] = number
-    classes = []
-    for inside in members:
-        first = items[inside[0]]
-        eligibility = masks.of(first.constraints)
-        classes.append(
-            ItemClass(
-                request=np.array(first.requests, dtype=np.int64),
-                allowed=masks.masks[eligibility],
-                eligibility=eligibility,
-                priority=first.priority,
-                keeps_node=first.keeps_node,
-                groups=_ids(first.groups, group_ids),
-                avoids=_ids(first.avoids, group_ids),
-                items=tuple(inside),
-            )
-        )
-    return tuple(classes), class_of
+        index.setdefault(key, []).append(position)
+    class_of = np.zeros(len(items), dtype=np.int64)
+    for number, inside in enumerate(index.values()):
+        class_of[inside] = number
+    return tuple(_item_class(key, inside, eligibility, cards) for key, inside in index.items()), class_of
+
+
+class _ClassKey(NamedTuple):
+    requests: tuple[int, ...]
+    eligibility: int
+    priority: int
+    keeps_node: bool
+    social: Social
+    gang: int
+
+
+def _item_class(key: _ClassKey, inside: list[int], eligibility: Eligibility, cards: tuple[CardTable, ...]) -> ItemClass:
+    asked = [(table, key.requests[cards[table].resource]) for table in range(len(cards))]
+    return ItemClass(
+        request=np.array(key.requests, dtype=np.int64),
+        allowed=eligibility.masks[key.eligibility],
+        eligibility=key.eligibility,
+        priority=key.priority,
+        keeps_node=key.keeps_node,
+        groups=key.social.groups,
+        avoids=key.social.avoids,
+        items=tuple(inside),
+        ties=key.social.ties,
+        caps=key.social.caps,
+        cards=tuple((table, amount) for table, amount in asked if amount),
+        gang=key.gang,
+    )

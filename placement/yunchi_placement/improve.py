@@ -10,19 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from yunchi_placement.bounds import volume_bound
-from yunchi_placement.canonical import Instance
 from yunchi_placement.greedy import prices
 from yunchi_placement.pack import pack
 from yunchi_placement.plan import RELAXES, Model, Plan, opened_nodes, uniform
 from yunchi_placement.repair import close_nodes, complete
-from yunchi_placement.rules import fits_mask
-from yunchi_placement.search import Search
 from yunchi_placement.solution import Bound, Objective
 from yunchi_placement.state import State
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-TRY = 200
 Note = Callable[[str, State, str], None]
 
 
@@ -45,46 +41,15 @@ BALANCED = Settings()
 BEST = Settings(rounds=5, plan_gap=1e-3, bound_gap=5e-4, mip_nodes=400, steps=20_000, attempts=200)
 
 
-def place_rest(state: State, seed: int, steps: int) -> State:
-    """Try to place what was left over, by moving others; never unplaces anything.
-
-    Args:
-        state: A placement; it is not changed.
-        seed: Fixes the search.
-        steps: Search steps in all; a failed try costs TRY of them, and stops tries for its class.
-    """
-    instance = state.instance
-    failed: set[int] = set()
-    everywhere = np.ones(len(instance.nodes), dtype=np.bool_)
-    for item in sorted(state.unplaced(), key=lambda item: (-state.class_at(item).priority, item)):
-        number = int(instance.class_of[item])
-        if steps <= 0 or number in failed or not _conceivable(state, number):
-            continue
-        trial = state.copy()
-        if Search(trial, everywhere, np.random.default_rng(seed)).run([item], TRY):
-            failed.add(number)
-            steps -= TRY
-        else:
-            state = trial
-            steps -= TRY // 10
-    return state
-
-
-def _conceivable(state: State, number: int) -> bool:
-    """Whether some node is large enough, and the free room of all together."""
-    instance, kind = state.instance, state.instance.classes[number]
-    fits = kind.allowed & fits_mask(instance.free, kind.request)
-    return bool(fits.any()) and bool((state.free[kind.allowed].sum(axis=0) >= kind.request).all())
-
-
 def improve(incumbent: State, objective: Objective, settings: Settings, seed: int, note: Note) -> tuple[State, Bound]:
     """Find a cheaper placement of the items that the incumbent places, and a proven bound for them."""
     instance = incumbent.instance
-    ground = Model.of(incumbent, guests=False)
+    ground = Model.of(incumbent, steady=False)
     volume = volume_bound(incumbent)
     if not ground.fits:
         return incumbent, volume
-    model = Model.of(incumbent, guests=True) if _has_guests(instance) else ground
+    steady = any(not kind.keeps_node or kind.ties for kind in instance.classes)
+    model = Model.of(incumbent, steady=True) if steady else ground
     with ThreadPoolExecutor(max_workers=1) as pool:
         proof = pool.submit(_bound, ground, objective, settings, volume, seed)
         best = incumbent
@@ -125,10 +90,6 @@ def _round(
     return (found if _better(found, best, objective) else best), short
 
 
-def _has_guests(instance: Instance) -> bool:
-    return any(not kind.keeps_node for kind in instance.classes)
-
-
 def _better(one: State, other: State, objective: Objective) -> bool:
     first, second = one.value(), other.value()
     return (first.of(objective), first) < (second.of(objective), second)
@@ -141,6 +102,7 @@ def _follow(
     instance = incumbent.instance
     base = State.empty(instance)
     targets: set[int] = set()
+    tied = [(item, int(incumbent.node_of[item])) for item in incumbent.log if incumbent.class_at(item).keeps_node]
     for item, node in enumerate(incumbent.node_of.tolist()):
         if node >= 0:
             if incumbent.class_at(item).keeps_node:
@@ -149,7 +111,7 @@ def _follow(
                 base.place(item, node)
     opened = np.zeros(len(instance.nodes), dtype=np.bool_)
     opened[opened_nodes(model, plan.opened)] = True
-    state = pack(base, model, plan, opened, targets)
+    state = pack(base, model, plan, opened, targets, tied)
     waiting = [item for item in sorted(targets) if state.node_of[item] < 0]
     price = prices(instance, objective)
     left = complete(state, opened, price, waiting, settings.steps, np.random.default_rng(seed))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from yunchi_placement.canonical import Instance, ItemClass
 from yunchi_placement.greedy import weights
 from yunchi_placement.plan import Model, Plan
+from yunchi_placement.rules.caps import slack
 from yunchi_placement.state import State
 
 Ints = npt.NDArray[np.int64]
@@ -31,11 +32,17 @@ def _cosine(room: Floats, request: Floats) -> Floats:
     return score
 
 
-def pack(base: State, model: Model, plan: Plan, opened: Mask, targets: set[int]) -> State:
-    """Place the `targets` on opened nodes, starting from `base`; what does not fit stays unplaced."""
+def pack(base: State, model: Model, plan: Plan, opened: Mask, targets: set[int], tied: list[tuple[int, int]]) -> State:
+    """Place the `targets` on opened nodes, starting from `base`; what does not fit stays unplaced.
+
+    `tied` are the targets with rules by domain, each with the node that the incumbent gave it, in the order in which
+    that one placed them. They come first, in the same domains where there is room: then nobody sees a difference.
+    """
     state = base.copy()
     instance = state.instance
     scale = scale_of(instance)
+    for item, node in tied:
+        _place_tied(state, item, node, opened, scale)
     jobs = _jobs(instance, model, plan, targets)
     rest: list[tuple[ItemClass, list[int]]] = []
     for kind, items, cell in jobs:
@@ -45,6 +52,20 @@ def pack(base: State, model: Model, plan: Plan, opened: Mask, targets: set[int])
     for kind, items in rest:
         _place(state, kind, items, opened, _snug, scale)
     return state
+
+
+def _place_tied(state: State, item: int, home: int, opened: Mask, scale: Floats) -> None:
+    """On the opened node of the same domains that it fills best, else on any opened one that takes it."""
+    kind = state.class_at(item)
+    nodes = np.flatnonzero(opened & state.candidates(kind))
+    if not nodes.size:
+        return
+    same = nodes
+    for number in kind.ties.tallies():
+        column = state.instance.tallies[number].column
+        same = same[column[same] == column[home]]
+    nodes = same if same.size else nodes
+    state.place(item, int(nodes[_cosine(state.free[nodes] * scale, kind.request * scale).argmax()]))
 
 
 def scale_of(instance: Instance) -> Floats:
@@ -66,7 +87,7 @@ def _jobs(instance: Instance, model: Model, plan: Plan, targets: set[int]) -> li
     for number, kind in enumerate(instance.classes):
         flow = int(model.flow_of_class[number])
         items = [item for item in kind.items if item in targets]
-        if flow < 0 or not items:
+        if flow < 0 or not items or kind.ties:
             continue
         queue = queues[flow]
         while items and queue:
@@ -100,13 +121,16 @@ def _place(state: State, kind: ItemClass, items: list[int], mask: Mask, rule: Ru
         return items
     request = kind.request * scale
     score = rule(state.free[nodes] * scale, request)
+    limited = any(not slack(state.caps_left[cap], kind.request, len(items)) for cap in kind.caps)
     for done, item in enumerate(items):
         best = int(score.argmax())
         if score[best] == -np.inf:
             return items[done:]
         node = int(nodes[best])
         state.place(item, node)
-        if kind.solitary or (state.free[node] < kind.request).any():
+        if limited:
+            score[~state.candidates(kind)[nodes]] = -np.inf
+        if kind.solitary or not state.holds(node, kind):
             score[best] = -np.inf
         else:
             score[best] = rule((state.free[node] * scale)[None, :], request)[0]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from yunchi_placement.canonical import Instance, ItemClass
 from yunchi_placement.mip import Rows, minimise
 from yunchi_placement.rules import fits_mask
+from yunchi_placement.rules.caps import UNLIMITED
 from yunchi_placement.solution import Objective
 from yunchi_placement.state import State
 
@@ -52,6 +53,16 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class CapLimit:
+    """What flows may ask for together in some cells, of one resource."""
+
+    flows: frozenset[int]
+    cells: frozenset[int]
+    resource: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Part:
     """Types and arcs that concern each other, by position."""
 
@@ -69,35 +80,43 @@ class Model:
     requests: Ints  # by flow
     counts: Ints  # by flow
     arcs: list[tuple[int, int]]  # (flow, cell)
+    most: Floats  # by arc: items
+    caps: list[CapLimit]
     spreads: dict[frozenset[int], int]  # cells -> nodes that they must open together, for anti-affinity
     parts: list[Part]
 
     @classmethod
-    def of(cls, state: State, *, guests: bool) -> Model:
+    def of(cls, state: State, *, steady: bool) -> Model:
         """Model the items that `state` places; the others are left out.
 
         Args:
             state: A placement.
-            guests: Whether items that do not keep a node take room where `state` has them. A bound must not
-                assume that; a plan should.
+            steady: Whether items that do not keep a node take room where `state` has them, and items with rules by
+                domain go to the cells where `state` has them. A bound must not assume that; a plan should.
         """
         instance = state.instance
-        free = free_of_guests(state) if guests else instance.free
-        index: dict[tuple[bytes, int], int] = {}
+        free = free_of_guests(state) if steady else instance.free
+        index: dict[tuple[bytes, int, tuple[int, ...], int], int] = {}
         flow_of_class = np.full(len(instance.classes), -1, dtype=np.int64)
         counts: list[int] = []
         leaders: list[int] = []
         for number, kind in enumerate(instance.classes):
             placed = int((state.node_of[list(kind.items)] >= 0).sum())
             if placed and kind.keeps_node:
-                flow = index.setdefault((kind.request.tobytes(), kind.eligibility), len(counts))
+                alone = number if steady and kind.ties else -1
+                flow = index.setdefault((kind.request.tobytes(), kind.eligibility, kind.caps, alone), len(counts))
                 if flow == len(counts):
                     counts.append(0)
                     leaders.append(number)
                 counts[flow] += placed
                 flow_of_class[number] = flow
-        cells = [_cells(instance, free, instance.classes[number]) for number in leaders]
+        fixed = [_present_cells(state, instance.classes[number]) if steady else {} for number in leaders]
+        cells = [
+            list(inside) or _cells(instance, free, instance.classes[number])
+            for number, inside in zip(leaders, fixed, strict=True)
+        ]
         arcs = [(flow, cell) for flow, inside in enumerate(cells) for cell in inside]
+        most = [fixed[flow].get(cell, counts[flow]) for flow, cell in arcs]
         types = _node_types(instance, free)
         return cls(
             instance=instance,
@@ -106,6 +125,8 @@ class Model:
             requests=instance.requests[leaders],
             counts=np.array(counts, dtype=np.int64),
             arcs=arcs,
+            most=np.array(most, dtype=np.float64),
+            caps=_cap_rows(state, [instance.classes[number] for number in leaders]),
             spreads=_spreads(state, cells, flow_of_class),
             parts=_parts(instance, types, arcs, cells),
         )
@@ -148,7 +169,7 @@ class Model:
         grain = math.gcd(*price) or 1
         width = len(types)
         upper = [1.0 if t.sunk else float(len(t.nodes)) for t in types]
-        upper += [float(self.counts[self.arcs[arc][0]]) for arc in part.arcs]
+        upper += self.most[part.arcs].tolist()
         scaled = np.zeros(len(upper))
         scaled[:width] = np.array(price) / grain
         chunky = self._chunky()
@@ -159,7 +180,8 @@ class Model:
 
     def _counted(self, resource: int) -> bool:
         """Whether nodes hold few units of the resource (cards, pod slots), so that they can be filled exactly."""
-        return int(self.instance.free[:, resource].max(initial=0)) <= COUNTED
+        card = any(table.resource == resource for table in self.instance.base.cards)
+        return card or int(self.instance.free[:, resource].max(initial=0)) <= COUNTED
 
     def _chunky(self) -> npt.NDArray[np.bool_]:
         """By flow: whether an item takes a large part of a node's few units; such items are not split."""
@@ -196,7 +218,21 @@ class Model:
                         [*asked.tolist(), *[-max(r * part_fill, TINY) if r else 0.0 for r in room]],
                     )
         self._spread_rows(part, rows)
+        self._cap_rows(part, rows, scale)
         return rows
+
+    def _cap_rows(self, part: Part, rows: Rows, scale: Floats) -> None:
+        width = len(part.types)
+        for cap in self.caps:
+            columns = [
+                (width + column, self.arcs[arc][0])
+                for column, arc in enumerate(part.arcs)
+                if self.arcs[arc][0] in cap.flows and self.arcs[arc][1] in cap.cells
+            ]
+            asked = self.requests[[flow for _, flow in columns], cap.resource] / scale[cap.resource]
+            if asked.any():
+                limit = cap.left / float(scale[cap.resource])
+                rows.add(-math.inf, limit, [column for column, _ in columns], asked.tolist())
 
     def _spread_rows(self, part: Part, rows: Rows) -> None:
         for cells, least in self.spreads.items():
@@ -205,6 +241,28 @@ class Model:
             columns = [k for k in inside if not self.types[part.types[k]].sunk]
             if columns and least > sunk:
                 rows.add(float(least - sunk), math.inf, columns, [1.0] * len(columns))
+
+
+def _present_cells(state: State, kind: ItemClass) -> dict[int, int]:
+    """Items of a class with rules by domain, by the cell where they are; empty for other classes."""
+    if not kind.ties:
+        return {}
+    nodes = state.node_of[list(kind.items)]
+    cells, counts = np.unique(state.instance.cell_of[nodes[nodes >= 0]], return_counts=True)
+    return dict(zip(cells.tolist(), counts.tolist(), strict=True))
+
+
+def _cap_rows(state: State, leaders: list[ItemClass]) -> list[CapLimit]:
+    """The limits that the flows could reach, one for each cap and resource."""
+    instance = state.instance
+    limits = []
+    for number, cap in enumerate(instance.caps):
+        flows = frozenset(flow for flow, kind in enumerate(leaders) if number in kind.caps)
+        cells = frozenset(np.unique(instance.cell_of[cap.inside]).tolist())
+        for resource, left in enumerate(instance.base.caps_left[number].tolist()):
+            if flows and left < UNLIMITED:
+                limits.append(CapLimit(flows, cells, resource, max(0, left)))
+    return limits
 
 
 def free_of_guests(state: State) -> Ints:

@@ -8,6 +8,7 @@ from typing import Literal
 OPERATORS = frozenset({"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"})
 EFFECTS = frozenset({"NoSchedule", "NoExecute", "PreferNoSchedule"})
 NAME_FIELD = "metadata.name"
+HOST_KEY = "kubernetes.io/hostname"
 LIMIT = 1 << 62
 """Sums of amounts stay below this, so that 64-bit arithmetic is exact."""
 

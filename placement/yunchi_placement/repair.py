@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from yunchi_placement.rules import fits_mask
 from yunchi_placement.search import Search
 from yunchi_placement.state import State
 
@@ -41,14 +40,14 @@ def _node_for(state: State, opened: Mask, price: Floats, waiting: list[int]) -> 
     weight = 1.0 / np.where(scale > 0, scale, np.inf)
     wanted = np.zeros((len(instance.nodes), len(instance.resources)))
     counted: dict[int, int] = {}
+    first: dict[int, int] = {}
     for item in waiting:
         number = int(instance.class_of[item])
+        first.setdefault(number, item)
         counted[number] = counted.get(number, 0) + 1
     for number, count in counted.items():
         kind = instance.classes[number]
-        mask = kind.allowed & ~opened & fits_mask(state.free, kind.request)
-        if kind.social:
-            state.conflicts.strike(mask, kind.groups, kind.avoids)
+        mask = ~opened & state.candidates(kind, first[number])
         wanted[mask] += kind.request * (1 if kind.solitary else count)
     useful = (np.minimum(wanted, state.free) * weight).sum(axis=1)
     useful[~wanted.any(axis=1)] = 0.0
@@ -60,7 +59,7 @@ def _node_for(state: State, opened: Mask, price: Floats, waiting: list[int]) -> 
 def _any_node(state: State, opened: Mask, price: Floats, waiting: list[int]) -> int:
     """For items that ask for nothing: the cheapest node that they may go to."""
     for item in waiting:
-        nodes = np.flatnonzero(state.candidates(state.class_at(item)) & ~opened)
+        nodes = np.flatnonzero(state.candidates(state.class_at(item), item) & ~opened)
         if nodes.size:
             return int(nodes[price[nodes].argmin()])
     return -1

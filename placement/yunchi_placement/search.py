@@ -49,7 +49,7 @@ class Search:
     def insert(self, item: int) -> bool:
         """Place an item where it leaves the least room, if it fits anywhere."""
         kind = self.state.class_at(item)
-        nodes = np.flatnonzero(self.opened & self.state.candidates(kind))
+        nodes = np.flatnonzero(self.opened & self.state.candidates(kind, item))
         if not nodes.size:
             return False
         left = ((self.state.free[nodes] - kind.request) * self._scale).sum(axis=1)
@@ -60,8 +60,7 @@ class Search:
         """Place an item by pushing out the one or two cheapest items of some node; None if none would do."""
         state, kind = self.state, self.state.class_at(item)
         mask = self.opened & kind.allowed
-        if kind.social:
-            state.conflicts.strike(mask, kind.groups, kind.avoids)
+        state.strike(mask, kind, item)
         nodes = np.flatnonzero(mask)
         if nodes.size > SAMPLE:
             nodes = self._rng.choice(nodes, SAMPLE, replace=False)
@@ -94,7 +93,12 @@ class Search:
                 out = [int(table[row, where[1]]), int(table[row, where[2]])]
         if not np.isfinite(least):
             return None
+        node = int(nodes[row])
         for other in out:
             state.remove(other)
-        state.place(item, int(nodes[row]))
+        if not all(state.cards[table].fits_mask(amount)[node] for table, amount in kind.cards):
+            for other in reversed(out):
+                state.place(other, node)
+            return None
+        state.place(item, node)
         return out

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
+from yunchi_placement import complete
 from yunchi_placement.bounds import volume_bound
-from yunchi_placement.canonical import Instance, canonicalise
+from yunchi_placement.canonical import canonicalise
 from yunchi_placement.explain import explain
-from yunchi_placement.greedy import greedy
-from yunchi_placement.improve import BALANCED, BEST, improve, place_rest
+from yunchi_placement.improve import BALANCED, BEST, improve
 from yunchi_placement.problem import Problem
 from yunchi_placement.solution import Bound, Effort, Objective, Progress, Solution, Stage
 from yunchi_placement.state import State
@@ -22,6 +24,7 @@ def solve(
     effort: Effort = "balanced",
     seed: int = 0,
     progress: Callable[[Progress], None] | None = None,
+    incumbent: Callable[[Solution], None] | None = None,
 ) -> Solution:
     """Place the pending items of a problem.
 
@@ -31,6 +34,8 @@ def solve(
         effort: "fast" answers greedily with an arithmetic bound; "balanced" plans and packs; "best" tries longer.
         seed: Fixes every arbitrary choice; same problem, options and seed give the same answer.
         progress: Called as stages end.
+        incumbent: Called with each answer that is better than the last, the first one within a fraction of a
+            second: a caller whose time is up uses the last one and stops waiting.
 
     Returns:
         The placement with its proven bound. It never places fewer items of any priority than the greedy
@@ -41,45 +46,56 @@ def solve(
     """
     validate(problem)
     instance = canonicalise(problem)
-    run = _Run(instance, objective, progress or (lambda _: None))
-    state = greedy(instance, objective)
-    run.stage("greedy", state)
+    run = _Run(problem, objective, progress, incumbent)
     steps = 600 if effort == "fast" else 6000
-    if state.unplaced():
-        state = place_rest(state, seed, steps)
-        run.stage("place rest", state)
+    state = complete.incumbent(instance, objective, seed, steps)
     bound = volume_bound(state)
+    run.stage("greedy", state, bound=bound)
     if effort != "fast" and state.value().of(objective) > (bound.cost if objective == "cost" else bound.nodes):
         state, bound = improve(state, objective, BEST if effort == "best" else BALANCED, seed, run.stage)
         if state.unplaced():
             # A tighter packing may have freed whole nodes. The bound stays proven: more items need no less.
-            state = place_rest(state, seed, steps)
+            state = complete.place_rest(state, seed, steps)
             run.stage("place rest", state)
-    return _solution(problem, state, bound, objective, run.stages)
+    return solution_of(problem, state, bound, objective, tuple(run.stages))
 
 
 class _Run:
-    """Notes the stages of one solve."""
+    """Notes the stages of one solve, and hands out better answers as they come."""
 
-    def __init__(self, instance: Instance, objective: Objective, progress: Callable[[Progress], None]) -> None:
-        self.instance = instance
+    def __init__(
+        self,
+        problem: Problem,
+        objective: Objective,
+        progress: Callable[[Progress], None] | None,
+        incumbent: Callable[[Solution], None] | None,
+    ) -> None:
+        self.problem = problem
         self.objective = objective
         self.stages: list[Stage] = []
         self._progress = progress
+        self._incumbent = incumbent
 
-    def stage(self, name: str, state: State, note: str = "") -> None:
+    def stage(self, name: str, state: State, note: str = "", bound: Bound | None = None) -> None:
         value = state.value()
         placed = len(state.node_of) - len(state.unplaced())
         self.stages.append(Stage(name, placed, value.nodes, value.cost, note))
-        self._progress(Progress(name, 1.0, placed, value.nodes, value.cost))
+        if self._progress:
+            self._progress(Progress(name, 1.0, placed, value.nodes, value.cost))
+        if self._incumbent and bound:
+            self._incumbent(solution_of(self.problem, state, bound, self.objective, tuple(self.stages)))
 
 
-def _solution(problem: Problem, state: State, bound: Bound, objective: Objective, stages: list[Stage]) -> Solution:
+def solution_of(
+    problem: Problem, state: State, bound: Bound, objective: Objective, stages: tuple[Stage, ...]
+) -> Solution:
+    """A finished placement in the terms of the problem."""
+    index = state.instance.item_index
     assignment: list[str | None] = [item.node for item in problem.items]
-    for index in state.instance.gone:
-        assignment[index] = None
+    for gone in state.instance.gone:
+        assignment[gone] = None
     for position, node in enumerate(state.node_of.tolist()):
-        assignment[state.instance.item_index[position]] = state.instance.nodes[node].name if node >= 0 else None
+        assignment[index[position]] = state.instance.nodes[node].name if node >= 0 else None
     value = state.value()
     least = bound.cost if objective == "cost" else bound.nodes
     worth = value.of(objective)
@@ -91,5 +107,11 @@ def _solution(problem: Problem, state: State, bound: Bound, objective: Objective
         cost=value.cost,
         bound=bound,
         gap=gap,
-        stages=tuple(stages),
+        stages=stages,
+        order=tuple(index[item] for item in (*state.log, *_untied(state))),
+        cards=tuple(sorted((index[item], cards) for (item, _), cards in state.held.items())),
     )
+
+
+def _untied(state: State) -> list[int]:
+    return [item for item in np.flatnonzero(state.node_of >= 0).tolist() if not state.class_at(item).ties]

@@ -197,9 +197,9 @@ def test_an_overfull_cluster_places_what_it_can_and_counts_the_rest() -> None:
     problem = Problem(RESOURCES, nodes, pods(*[(4, 1)] * 30, *[(3, 2)] * 40))
     solution = solve(problem)
     assert violations(problem, solution.assignment) == []
-    # With the thirty large ones in, ten nodes hold 4+4 and ten 4+3+3, which only moving others achieves.
-    assert len(solution.unplaced) == 20
-    assert solution.bound.nodes == 18  # volume alone; the items placed do need all twenty
+    # Twenty nodes of 3 + 3 + 4: no way leaves fewer than ten.
+    assert len(solution.unplaced) == 10
+    assert solution.bound.nodes == solution.nodes_used == 20
 
 
 def test_a_solver_that_gives_up_costs_the_plan_and_not_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:

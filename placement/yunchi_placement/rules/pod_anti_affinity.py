@@ -1,4 +1,4 @@
-"""Required pod anti-affinity by host, in both directions, also against fixed items."""
+"""Required pod anti-affinity in both directions, also against running items: by host (sparse), and by any key."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
+
+from yunchi_placement.rules.tallies import Tally, Ties, at_nodes
 
 Counts = dict[int, dict[int, int]]
 
@@ -64,3 +66,11 @@ def _change(counts: Counts, node: int, keys: Iterable[int], step: int) -> None:
             nodes[node] = left
         else:
             del nodes[node]
+
+
+def apart_mask(counts: npt.NDArray[np.int64], tallies: list[Tally], ties: Ties, nodes: int) -> npt.NDArray[np.bool_]:
+    """Nodes in whose domains nothing is that the class avoids, or that avoids the class."""
+    mask = np.ones(nodes, dtype=np.bool_)
+    for number in ties.apart:
+        mask &= at_nodes(counts, tallies[number]) == 0
+    return mask

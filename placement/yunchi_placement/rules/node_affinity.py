@@ -35,7 +35,8 @@ class Labels:
             self._memo[memo] = self._evaluate(requirement, field=field)
         return self._memo[memo]
 
-    def _column(self, key: str, *, field: bool) -> tuple[npt.NDArray[np.int64], dict[str, int]]:
+    def column(self, key: str, *, field: bool = False) -> tuple[npt.NDArray[np.int64], dict[str, int]]:
+        """A number for each node's value of a label (-1 for none), and the numbers by value."""
         if field:
             return np.arange(self.count), self._names
         if key not in self._columns:
@@ -47,7 +48,7 @@ class Labels:
         return self._columns[key]
 
     def _evaluate(self, requirement: Requirement, *, field: bool) -> Mask:
-        column, codes = self._column(requirement.key, field=field)
+        column, codes = self.column(requirement.key, field=field)
         match requirement.operator:
             case "Exists":
                 return column >= 0
