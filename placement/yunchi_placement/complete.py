@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from yunchi_placement.canonical import Instance
-from yunchi_placement.greedy import class_order, construct, node_order
+from yunchi_placement.greedy import construct
+from yunchi_placement.order import class_order, node_order
 from yunchi_placement.rules import fits_mask
 from yunchi_placement.search import Search
 from yunchi_placement.solution import Objective

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from yunchi_placement.bounds import volume_bound
-from yunchi_placement.greedy import prices
+from yunchi_placement.order import prices
 from yunchi_placement.pack import pack
 from yunchi_placement.plan import RELAXES, Model, Plan, opened_nodes, uniform
 from yunchi_placement.repair import close_nodes, complete

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from yunchi_placement.canonical import Instance, ItemClass
-from yunchi_placement.greedy import weights
+from yunchi_placement.order import weights
 from yunchi_placement.plan import Model, Plan
 from yunchi_placement.rules.caps import slack
 from yunchi_placement.state import State
