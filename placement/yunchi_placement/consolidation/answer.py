@@ -33,7 +33,7 @@ class Limits:
         """The node budget as a count, of `total` nodes."""
         if self.most_nodes is None or isinstance(self.most_nodes, int):
             return self.most_nodes
-        # The shortest decimal that reads as this float is what the person wrote: 0.1 of 30 is 3, not 3.0000000000000002.
+        # The shortest decimal that reads as this float is what the person wrote: 0.1 of 30 is 3, not a hair more.
         return math.ceil(Fraction(repr(self.most_nodes)) * total)
 
 
