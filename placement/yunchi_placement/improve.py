@@ -19,26 +19,46 @@ from yunchi_placement.state import State
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+QUICK = 100
+"""With no more patience than this a round is for a fast first answer."""
+LEAST_FILL, MOST_FILL = 0.97, 0.999
 Note = Callable[[str, State, str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How hard to try. All limits are counts, so that answers repeat."""
+    """How hard to try. All limits are counts, so that answers repeat.
 
-    fill: float = 0.995
-    raise_by: float = 0.001
-    lower_by: float = 0.01
-    rounds: int = 3
-    plan_gap: float = 2e-3
-    bound_gap: float = 1.2e-3
-    mip_nodes: int = 40
-    steps: int = 6000
+    Attributes:
+        waste: room that the first plan leaves free for the packing, in items of mean size per node.
+        raise_by, lower_by: how a cell's fill changes after a packing that had enough nodes there, or too few.
+        patience: by round of plan and packing, search steps that a cell may take without coming to fewer waiting
+            items; `steps` is the most of a round.
+        attempts: nodes that are tried to close at the end.
+    """
+
+    waste: float = 0.04
+    raise_by: float = 0.0015
+    lower_by: float = 0.004
+    plan_gap: float = 5e-4
+    plan_nodes: int = 20
+    bound_gap: float = 2e-4
+    bound_nodes: int = 60
+    patience: tuple[int, ...] = (QUICK, 300, 300)
+    steps: int = 30_000
     attempts: int = 40
 
 
 BALANCED = Settings()
-BEST = Settings(rounds=5, plan_gap=1e-3, bound_gap=5e-4, mip_nodes=400, steps=20_000, attempts=200)
+BEST = Settings(
+    plan_gap=1e-4,
+    plan_nodes=200,
+    bound_gap=1e-5,
+    bound_nodes=2000,
+    patience=(400, 1000, 1000, 2000, 2000),
+    steps=200_000,
+    attempts=200,
+)
 
 
 def improve(incumbent: State, objective: Objective, settings: Settings, seed: int, note: Note) -> tuple[State, Bound]:
@@ -53,17 +73,26 @@ def improve(incumbent: State, objective: Objective, settings: Settings, seed: in
     with ThreadPoolExecutor(max_workers=1) as pool:
         proof = pool.submit(_bound, ground, objective, settings, volume, seed)
         best = incumbent
-        fill = uniform(instance, settings.fill)
-        for _ in range(settings.rounds):
-            best, short = _round(best, incumbent, model, objective, fill, settings, seed)
+        fill = first_fill(incumbent, settings.waste)
+        for patience in settings.patience:
+            best, short = _round(best, incumbent, model, objective, fill, settings, patience, seed)
             note("pack", best, f"fill {fill.min():.4f}..{fill.max():.4f}")
-            fill = fill + np.where(short, -settings.lower_by, settings.raise_by)
+            fill = np.minimum(fill + np.where(short, -settings.lower_by, settings.raise_by), MOST_FILL)
         price = prices(instance, objective)
         rng = np.random.default_rng(seed)
         opened = best.used.copy()
         best, closed = close_nodes(best, opened, price, settings.attempts, settings.steps // 10, rng)
         note("close nodes", best, f"{closed} closed or replaced")
         return best, proof.result()
+
+
+def first_fill(state: State, waste: float) -> Floats:
+    """By cell: how full a packing can make nodes. The fewer items a node holds, the more room stays unused."""
+    instance = state.instance
+    cells = max(1, instance.cells)
+    items = np.bincount(instance.cell_of[state.node_of[state.node_of >= 0]], minlength=cells)
+    nodes = np.bincount(instance.cell_of[state.used], minlength=cells)
+    return np.clip(1.0 - waste * nodes / np.maximum(items, 1), LEAST_FILL, MOST_FILL)
 
 
 def _round(
@@ -73,14 +102,15 @@ def _round(
     objective: Objective,
     fill: Floats,
     settings: Settings,
+    patience: int,
     seed: int,
 ) -> tuple[State, Mask]:
     """Plan at these fills and pack; the better state, and the cells where the plan's nodes were too few."""
     everywhere = np.ones(len(fill), dtype=np.bool_)
-    plan, _ = model.solve(objective, fill=fill, gap=settings.plan_gap, nodes=settings.mip_nodes, seed=seed)
+    plan, _ = model.solve(objective, fill=fill, gap=settings.plan_gap, nodes=settings.plan_nodes, seed=seed)
     if plan is None:
         return best, everywhere
-    found = _follow(incumbent, model, plan, objective, settings, seed)
+    found = _follow(incumbent, model, plan, objective, settings, patience, seed)
     if found is None:
         return best, everywhere
     extra = found.used
@@ -96,7 +126,13 @@ def _better(one: State, other: State, objective: Objective) -> bool:
 
 
 def _follow(
-    incumbent: State, model: Model, plan: Plan, objective: Objective, settings: Settings, seed: int
+    incumbent: State,
+    model: Model,
+    plan: Plan,
+    objective: Objective,
+    settings: Settings,
+    patience: int,
+    seed: int,
 ) -> State | None:
     """Pack what the incumbent places along the plan; None if something would be left over."""
     instance = incumbent.instance
@@ -114,7 +150,10 @@ def _follow(
     state = pack(base, model, plan, opened, targets, tied)
     waiting = [item for item in sorted(targets) if state.node_of[item] < 0]
     price = prices(instance, objective)
-    left = complete(state, opened, price, waiting, settings.steps, np.random.default_rng(seed))
+    quick = patience <= QUICK
+    left = complete(
+        state, opened, price, waiting, np.random.default_rng(seed), steps=settings.steps, patience=patience, quick=quick
+    )
     return None if left else state
 
 
@@ -122,7 +161,7 @@ def _bound(model: Model, objective: Objective, settings: Settings, volume: Bound
     """The plan's dual bound for the objective; arithmetic for the other measure."""
     instance = model.instance
     _, least = model.solve(
-        objective, fill=uniform(instance, 1.0), gap=settings.bound_gap, nodes=settings.mip_nodes, seed=seed
+        objective, fill=uniform(instance, 1.0), gap=settings.bound_gap, nodes=settings.bound_nodes, seed=seed
     )
     if objective == "cost":
         cost = least + int(instance.cost[instance.in_use].sum())

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from yunchi_placement.canonical import Instance, ItemClass
 from yunchi_placement.order import weights
 from yunchi_placement.plan import Model, Plan
+from yunchi_placement.rules import fit_counts, fits_mask
 from yunchi_placement.rules.caps import slack
 from yunchi_placement.state import State
 
@@ -27,7 +28,7 @@ def _snug(room: Floats, request: Floats) -> Floats:
 
 def _cosine(room: Floats, request: Floats) -> Floats:
     """Room of the shape of the request: keeps nodes balanced."""
-    length = np.sqrt((room**2).sum(axis=1)) + 1e-12
+    length = np.sqrt(np.einsum("ij,ij->i", room, room)) + 1e-12
     score: Floats = (room @ request) / length
     return score
 
@@ -116,22 +117,32 @@ def _whole(shares: list[tuple[int, float]], count: int) -> list[tuple[int, int]]
 
 def _place(state: State, kind: ItemClass, items: list[int], mask: Mask, rule: Rule, scale: Floats) -> list[int]:
     """Place items of one class one by one on the best node each time; returns those left."""
-    nodes = np.flatnonzero(mask & state.candidates(kind))
+    nodes = np.flatnonzero(mask & kind.allowed)
+    watched = kind.social or kind.caps or kind.cards
+    nodes = nodes[state.candidates(kind)[nodes] if watched else fits_mask(state.free[nodes], kind.request)]
     if not nodes.size:
         return items
     request = kind.request * scale
-    score = rule(state.free[nodes] * scale, request)
-    limited = any(not slack(state.caps_left[cap], kind.request, len(items)) for cap in kind.caps)
-    for done, item in enumerate(items):
+    room = state.free[nodes] * scale
+    score = rule(room, request)
+    # No node takes more than this many, so the bookkeeping of one class needs only floats and counters.
+    most = fit_counts(state.free[nodes], kind.request, 1 if kind.solitary else len(items))
+    careful = bool(kind.cards) or any(not slack(state.caps_left[cap], kind.request, len(items)) for cap in kind.caps)
+    taken = np.zeros(len(nodes), dtype=np.int64)
+    done = 0
+    while done < len(items):
         best = int(score.argmax())
         if score[best] == -np.inf:
-            return items[done:]
+            break
         node = int(nodes[best])
-        state.place(item, node)
-        if limited:
+        state.place(items[done], node)
+        done += 1
+        taken[best] += 1
+        if careful:
             score[~state.candidates(kind)[nodes]] = -np.inf
-        if kind.solitary or not state.holds(node, kind):
+        if taken[best] == most[best] or score[best] == -np.inf:
             score[best] = -np.inf
         else:
-            score[best] = rule((state.free[node] * scale)[None, :], request)[0]
-    return []
+            room[best] -= request
+            score[best] = rule(room[best : best + 1], request)[0]
+    return items[done:]

@@ -10,27 +10,76 @@ from yunchi_placement.state import State
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-PATIENCE = 3
+FAILURES = 3
 """Closing stops after so many failures in a row: the picks only get worse."""
 
 
 def complete(
-    state: State, opened: Mask, price: Floats, waiting: list[int], steps: int, rng: np.random.Generator
+    state: State,
+    opened: Mask,
+    price: Floats,
+    waiting: list[int],
+    rng: np.random.Generator,
+    *,
+    steps: int,
+    patience: int,
+    quick: bool = False,
 ) -> list[int]:
     """Place all waiting items, opening nodes where search alone does not do; changes `state` and `opened`.
+
+    Args:
+        state: A placement.
+        opened: Nodes that may be used.
+        price: By node.
+        waiting: Unplaced items.
+        rng: Decides which nodes the search looks at.
+        steps: Search steps in all, before nodes are opened.
+        patience: Search steps that a cell may take without coming to fewer waiting items.
+        quick: After nodes were opened, try only items that may go there.
 
     Returns:
         Items that no unopened node could take either.
     """
     search = Search(state, opened, rng)
-    waiting = search.run(waiting, steps)
+    waiting = search.run(waiting, steps, patience)
     while waiting:
-        node = _node_for(state, opened, price, waiting)
-        if node < 0:
-            return waiting
-        opened[node] = True
-        waiting = search.run(waiting, max(steps // 20, 4 * len(waiting)))
+        nodes = _nodes_for(state, opened, price, waiting)
+        for node in nodes:
+            search.open(node)
+        before = len(waiting)
+        if nodes:
+            waiting = search.run(waiting, max(steps // 4, before), patience, nodes if quick else ())
+        else:
+            # No node is left for these; others must move away for them, if they can.
+            waiting = search.run(waiting, steps // 4, 4 * patience)
+            if len(waiting) >= before:
+                return waiting
     return []
+
+
+def _nodes_for(state: State, opened: Mask, price: Floats, waiting: list[int]) -> list[int]:
+    """Unopened nodes for the largest sets of waiting items, each in a cell of its own.
+
+    Half of the nodes that the waiting items would fill are opened at once: what they make room for often lets
+    others move, so that fewer are needed in the end.
+    """
+    instance = state.instance
+    volume: dict[int, float] = {}
+    groups: dict[int, list[int]] = {}
+    room = np.maximum(instance.free.max(axis=0, initial=1), 1)
+    for item in waiting:
+        kind = state.class_at(item)
+        groups.setdefault(kind.eligibility, []).append(item)
+        volume[kind.eligibility] = volume.get(kind.eligibility, 0.0) + float((kind.request / room).max())
+    most = max(1, int(sum(volume.values()) / 2))
+    chosen: dict[int, int] = {}
+    for eligibility in sorted(groups, key=lambda number: (-volume[number], number)):
+        node = _node_for(state, opened, price, groups[eligibility])
+        if node >= 0:
+            chosen.setdefault(int(instance.cell_of[node]), node)
+        if len(chosen) == most:
+            break
+    return list(chosen.values())
 
 
 def _node_for(state: State, opened: Mask, price: Floats, waiting: list[int]) -> int:
@@ -77,7 +126,7 @@ def close_nodes(
     tried: set[tuple[int, int]] = set()
     for _ in range(attempts):
         pick = _pick(state, opened, price, tried)
-        if pick is None or failures >= PATIENCE:
+        if pick is None or failures >= FAILURES:
             break
         tried.add(pick)
         node, instead = pick
