@@ -238,16 +238,16 @@ def _scalar(event: Any) -> Any:
     """The value of a scalar event."""
     tag, text = event.tag, event.value
     if tag is None or tag == "!":
-        return _plain(text) if event.implicit[0] and tag is None else text
+        return plain(text) if event.implicit[0] and tag is None else text
     if tag == _STANDARD + "str":
         return text
     if tag in (_STANDARD + "int", _STANDARD + "float", _STANDARD + "bool", _STANDARD + "null"):
-        return _plain(text)
+        return plain(text)
     raise BadDocument(event.start_mark.line + 1, f"the tag {tag} is not allowed; remove it or quote the text")
 
 
 @lru_cache(maxsize=65536)
-def _plain(text: str) -> Any:
+def plain(text: str) -> Any:
     """What an unquoted scalar means."""
     if text in _WORDS:
         return _WORDS[text]

@@ -1,33 +1,51 @@
-"""From decoded manifests to typed objects, with every fault found: pure, so that tests need no files."""
+"""From manifests to typed objects, with every fault found: pure, so that tests need no files."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 import msgspec
 
-from yunchi_operator.api import checks
-from yunchi_operator.api.core import Namespace, Node, Pod
-from yunchi_operator.api.fields import KNOWN, Path, closest, tidy
-from yunchi_operator.api.kinds import PLURALS, NodePool
-from yunchi_operator.api.names import GROUP
+from yunchi_operator.api.core import Node, Pod
+from yunchi_operator.api.disruption import PodDisruptionBudget
+from yunchi_operator.api.fields import Path
+from yunchi_operator.api.kinds import CloudTenancy, NodePool
+from yunchi_operator.api.objects import (
+    ConfigMap,
+    Flaw,
+    careful,
+    is_read,
+    misspelt,
+    quick,
+    subject_in,
+    subject_of,
+)
+from yunchi_operator.api.sharing import Sharing
+from yunchi_operator.api.volumes import PersistentVolume, host_path_of
 
 WORKLOADS: Final = frozenset(
     {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob", "ReplicationController", "PodTemplate"}
 )
 """Kinds that make pods; the pods are what counts."""
-_VERSIONS: Final = {"Pod": "v1", "Node": "v1", "Namespace": "v1", "NodePool": f"{GROUP}/v1alpha1"}
-_TYPES: Final[dict[str, type[Any]]] = {"Pod": Pod, "Node": Node, "Namespace": Namespace, "NodePool": NodePool}
-_CHECKS: Final[dict[str, Callable[[Any, Mapping[str, Any]], Iterator[checks.Finding]]]] = {
-    "Pod": checks.pod,
-    "Node": checks.node,
-    "NodePool": checks.pool,
-}
-_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]", re.ASCII)
+MOST_LOCATED: Final = 100
+DEEPEST_LIST: Final = 20
+"""Lists in Lists; kubectl makes one level."""
+
+
+class _Outline(msgspec.Struct, rename="camel"):
+    """What an object is, its parts unread."""
+
+    kind: str | msgspec.UnsetType = msgspec.UNSET
+    api_version: str | msgspec.UnsetType = msgspec.UNSET
+    items: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    status: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_outline = msgspec.json.Decoder(_Outline).decode
+_NOTHING: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +55,10 @@ class Origin:
     Attributes:
         source: the file as the user named it, or ``stdin``.
         document: counted from 1.
-        line: of the document, or None where the format has none.
     """
 
     source: str
     document: int
-    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +69,7 @@ class Fault:
         path: of the field within its document, for finding the line.
         subject: the object, such as ``Pod default/web``, or "".
         field: the field as users write it, within the object.
+        line: of the field in the source, where that was looked up.
     """
 
     origin: Origin
@@ -60,6 +77,7 @@ class Fault:
     subject: str
     field: str
     message: str
+    line: int | None = None
 
 
 @dataclass(slots=True)
@@ -68,133 +86,185 @@ class Inventory:
 
     Attributes:
         namespaces: labels by namespace name.
+        host_paths: by pod, the folder of its node that it mounts.
         ignored: number of objects by kind that have no say in placement.
     """
 
     nodes: list[Node] = field(default_factory=list)
     pods: list[Pod] = field(default_factory=list)
     pools: list[NodePool] = field(default_factory=list)
+    budgets: list[PodDisruptionBudget] = field(default_factory=list)
+    volumes: list[PersistentVolume] = field(default_factory=list)
+    tenancies: list[CloudTenancy] = field(default_factory=list)
+    config_maps: list[ConfigMap] = field(default_factory=list)
     namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
+    host_paths: dict[str, str] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
     faults: list[Fault] = field(default_factory=list)
     objects: int = 0
     _seen: dict[str, Origin] = field(default_factory=dict)
+    _sharing: Sharing = field(default_factory=Sharing)
 
-    def add(self, value: Any, origin: Origin) -> None:
-        """Take one document: an object, or a list of them however deep. ``value`` is tidied in place."""
-        self._add(value, origin, (), {})
+    def add(self, value: Any, origin: Origin, path: Path = (), inherited: Mapping[str, str] = _NOTHING) -> None:
+        """Take an object, or a list of them however deep; it is tidied in place.
 
-    def _add(self, value: Any, origin: Origin, path: Path, inherited: Mapping[str, str]) -> None:
+        Args:
+            value: as decoded.
+            origin: where its document was read.
+            path: where it stands in that document.
+            inherited: kind and apiVersion that a typed list gives to its items.
+        """
         if not isinstance(value, dict):
-            self._fault(origin, path, "", f"a Kubernetes object is a mapping, this is {_shown(value)}")
+            self._fault(origin, path, "", Flaw((), "", f"a Kubernetes object is a mapping, this is {_shown(value)}"))
             return
         kind = value.get("kind", inherited.get("kind"))
         version = value.get("apiVersion", inherited.get("apiVersion"))
         if not isinstance(kind, str) or not isinstance(version, str):
             missing = "kind" if not isinstance(kind, str) else "apiVersion"
-            self._fault(origin, path, "", f"no {missing}; is this a Kubernetes manifest?", missing)
+            self._fault(origin, path, "", Flaw((), missing, f"no {missing}; is this a Kubernetes manifest?"))
         elif kind.endswith("List") and isinstance(value.get("items"), list | None):
-            below = {"kind": kind[:-4], "apiVersion": version} if kind != "List" else {}
-            for index, item in enumerate(value.get("items") or ()):
-                self._add(item, origin, (*path, "items", index), below)
+            for index, item in self._listed(value.get("items") or (), origin, path):
+                self.add(item, origin, (*path, "items", index), passed_down(kind, version))
         else:
             self.objects += 1
             self._add_object(value, kind, version, origin, path)
 
-    def _add_object(self, value: dict[str, Any], kind: str, version: str, origin: Origin, path: Path) -> None:
-        if _VERSIONS.get(kind) == version:
-            self._read(value, kind, origin, path)
-            return
-        guess = _misspelt(kind, version)
-        if guess is None:
+    def add_json(
+        self, raw: msgspec.Raw | memoryview, origin: Origin, path: Path = (), inherited: Mapping[str, str] = _NOTHING
+    ) -> None:
+        """The same for JSON text, an object at a time: dictionaries are built only of what has a fault."""
+        try:
+            outline = _outline(raw)
+        except (msgspec.ValidationError, RecursionError):
+            outline = _Outline()
+        kind = outline.kind or inherited.get("kind")
+        version = outline.api_version or inherited.get("apiVersion")
+        if not isinstance(kind, str) or not isinstance(version, str):
+            self._add_slowly(raw, origin, path, inherited)
+        elif kind.endswith("List") and isinstance(outline.items, list):
+            below = passed_down(kind, version)
+            for index, item in self._listed(outline.items, origin, path):
+                self.add_json(item, origin, (*path, "items", index), below)
+        elif is_read(kind, version):
+            decoded = quick(kind, raw, has_status=outline.status is not msgspec.UNSET)
+            if decoded is None:
+                self._add_slowly(raw, origin, path, inherited)
+            else:
+                self.objects += 1
+                self._keep(kind, decoded, host_path_of(raw) if kind == "Pod" else "", origin, path)
+        elif misspelt(kind, version) is None:
+            self.objects += 1
             self.ignored[kind] += 1
         else:
-            self._fault(origin, path, f"{kind} {_name(value)}", f"unknown kind {kind} in {version}; {guess}", "kind")
+            self._add_slowly(raw, origin, path, inherited)
 
-    def _read(self, value: dict[str, Any], kind: str, origin: Origin, path: Path) -> None:
-        """Decode one object; nothing of it is kept when it has a fault."""
-        subject = f"{kind} {_name(value)}"
-        before = len(self.faults)
-        meant: set[Path] = set()
-        for unknown in tidy(value, KNOWN[kind]):
-            meant.add((*unknown.path[:-1], unknown.guess or ""))
-            hint = f"; did you mean {unknown.guess}?" if unknown.guess else "; remove it"
-            self._fault(origin, path + unknown.path, subject, f"unknown field{hint}", _dotted(unknown.path))
+    def _add_slowly(self, raw: Any, origin: Origin, path: Path, inherited: Mapping[str, str]) -> None:
         try:
-            decoded = msgspec.convert(value, _TYPES[kind])
-        except msgspec.ValidationError as error:
-            message, where = _split(str(error))
-            self._fault(origin, path + where, subject, message, _dotted(where))
-            return
-        for finding in _CHECKS[kind](decoded, value) if kind in _CHECKS else ():
-            if finding.path not in meant:  # else it is missing only because it is misspelt, which was said
-                self._fault(origin, path + finding.path, subject, finding.message, _dotted(finding.path))
-        if not decoded.metadata.name:
-            self._fault(origin, path, subject, "an object needs a name", "metadata.name")
-        if len(self.faults) == before:
-            self._keep(subject, decoded, origin, path)
+            self.add(msgspec.json.decode(raw), origin, path, inherited)
+        except RecursionError:
+            self._fault(origin, path, "", Flaw((), "", "nested too deeply"))
 
-    def _keep(self, subject: str, decoded: Any, origin: Origin, path: Path) -> None:
+    def _listed(self, items: Any, origin: Origin, path: Path) -> Iterator[tuple[int, Any]]:
+        if len(path) >= 2 * DEEPEST_LIST:
+            self._fault(origin, path, "", Flaw((), "", f"Lists nested deeper than {DEEPEST_LIST} levels"))
+        else:
+            yield from enumerate(items)
+
+    def _add_object(self, value: dict[str, Any], kind: str, version: str, origin: Origin, path: Path) -> None:
+        if not is_read(kind, version):
+            guess = misspelt(kind, version)
+            if guess is None:
+                self.ignored[kind] += 1
+            else:
+                flaw = Flaw((), "kind", f"unknown kind {kind} in {version}; {guess}")
+                self._fault(origin, path, subject_in(kind, value), flaw)
+            return
+        decoded, flaws = careful(kind, value)
+        for flaw in flaws:
+            self._fault(origin, path, subject_in(kind, value), flaw)
+        if decoded is not None:
+            self._keep(kind, decoded, host_path_of(value) if kind == "Pod" else "", origin, path)
+
+    def _keep(self, kind: str, decoded: Any, host_path: str, origin: Origin, path: Path) -> None:
+        subject = subject_of(kind, decoded.metadata.name, decoded.metadata.namespace)
         if (first := self._seen.get(subject)) is not None:
-            message = f"given twice; first in {where(first)}. Remove one"
-            self._fault(origin, (*path, "metadata", "name"), subject, message, "metadata.name")
+            flaw = Flaw(("metadata", "name"), "metadata.name", f"given twice; first in {where(first)}. Remove one")
+            self._fault(origin, path, subject, flaw)
             return
         self._seen[subject] = origin
         match decoded:
             case Node():
+                self._sharing.node(decoded)
                 self.nodes.append(decoded)
             case Pod():
+                self._sharing.pod(decoded)
                 self.pods.append(decoded)
+                if host_path:
+                    self.host_paths[decoded.key] = host_path
             case NodePool():
                 self.pools.append(decoded)
+            case PodDisruptionBudget():
+                self.budgets.append(decoded)
+            case PersistentVolume():
+                self.volumes.append(decoded)
+            case CloudTenancy():
+                self.tenancies.append(decoded)
+            case ConfigMap():
+                self.config_maps.append(decoded)
             case _:
                 self.namespaces[decoded.metadata.name] = decoded.metadata.labels
 
-    def _fault(self, origin: Origin, path: Path, subject: str, message: str, at: str = "") -> None:
-        self.faults.append(Fault(origin, path, subject, at, message))
+    def _fault(self, origin: Origin, path: Path, subject: str, flaw: Flaw) -> None:
+        self.faults.append(Fault(origin, path + flaw.path, subject, flaw.field, flaw.message))
+
+    def locate(self, since: int, lines: Callable[[list[Path]], Sequence[int | None]]) -> None:
+        """Look up the lines of the faults from number ``since`` on, unless there are more than people read."""
+        told = self.faults[since:MOST_LOCATED]
+        found = lines([fault.path for fault in told]) if told else ()
+        self.faults[since : since + len(told)] = [
+            replace(fault, line=line) for fault, line in zip(told, found, strict=True)
+        ]
+
+    def mark(self) -> Mark:
+        """The present state, to come back to."""
+        sizes = {one.name: len(getattr(self, one.name)) for one in fields(self) if one.name in _GROWING}
+        return Mark(sizes, self.ignored.copy(), self.objects)
+
+    def rewind(self, mark: Mark) -> None:
+        """Forget what was added since."""
+        for name, size in mark.sizes.items():
+            grown = getattr(self, name)
+            if isinstance(grown, list):
+                del grown[size:]
+            while len(grown) > size:
+                grown.popitem()
+        self.ignored, self.objects = mark.ignored.copy(), mark.objects
+
+    def close(self) -> None:
+        """Free what only reading needs."""
+        self._seen, self._sharing = {}, Sharing()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A state of an inventory."""
+
+    sizes: Mapping[str, int]
+    ignored: Counter[str]
+    objects: int
+
+
+_GROWING: Final = {one.name for one in fields(Inventory)} - {"ignored", "objects", "_sharing"}
+
+
+def passed_down(kind: str, version: str) -> Mapping[str, str]:
+    """What a list says of its items: a PodList holds Pods, a List holds anything."""
+    return {"kind": kind[:-4], "apiVersion": version} if kind != "List" else _NOTHING
 
 
 def where(origin: Origin) -> str:
     """``cluster.yaml, document 3``."""
     return f"{origin.source}, document {origin.document}"
-
-
-def _name(value: Mapping[str, Any]) -> str:
-    meta = value.get("metadata")
-    if not isinstance(meta, dict):
-        return "without metadata"
-    name = str(meta.get("name") or "without a name")
-    if value.get("kind") in ("Node", "NodePool", "Namespace"):
-        return name
-    return f"{meta.get('namespace') or 'default'}/{name}"
-
-
-def _misspelt(kind: str, version: str) -> str | None:
-    """A remedy when a kind that we do not read was probably meant to be one that we do."""
-    if kind in _VERSIONS:
-        return f"{kind} belongs to apiVersion {_VERSIONS[kind]}"
-    group = version.partition("/")[0]
-    ours = frozenset(PLURALS) if group == GROUP else frozenset({"Pod", "Node"}) if version == "v1" else frozenset()
-    guess = closest(kind, ours) if kind not in ours else None
-    return f"did you mean {guess}?" if guess else None
-
-
-def _split(text: str) -> tuple[str, Path]:
-    """A msgspec message such as "Expected `str`, got `int` - at `$.metadata.name`" to plain words and a path."""
-    message, _, at = text.partition(" - at `$")
-    steps: list[str | int] = [name or int(index) for name, index in _STEP.findall(at.rstrip("`"))]
-    return message.replace("`", "").replace("Expected", "expected", 1) + _quoting(message), tuple(steps)
-
-
-def _quoting(message: str) -> str:
-    return "; put it in quotes" if message.startswith("Expected `str`, got `") else ""
-
-
-def _dotted(path: Path) -> str:
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}"
-    return text.lstrip(".")
 
 
 def _shown(value: Any) -> str:

@@ -1,28 +1,23 @@
-"""Files, folders and standard input, read into an inventory; every fault is found before anything is answered."""
+"""Manifests read into an inventory; every fault is found before anything is answered."""
 
 from __future__ import annotations
 
-import gzip
-import io
-import os
-import sys
+import gc
+import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
-import msgspec
+from yunchi_operator.api.documents import BadDocument
+from yunchi_operator.api.json_text import WINDOW, JsonStream, Read
+from yunchi_operator.api.manifests import WORKLOADS, Fault, Inventory
+from yunchi_operator.api.yaml_text import feed_yaml
+from yunchi_operator.cli.sources import STDIN, Source, Text, find, opened, plain
 
-from yunchi_operator.api.documents import BadDocument, Document, lines_of, read_yaml
-from yunchi_operator.api.manifests import WORKLOADS, Fault, Inventory, Origin
-
-SUFFIXES: Final = (".yaml", ".yml", ".json")
-MAX_BYTES: Final = 1 << 30
-"""Of one file, unpacked."""
-STDIN: Final = "stdin"
-Warn = Callable[[str], None]
+MAX_YAML: Final = 2 << 30
+"""YAML is held in memory as a whole."""
+_JSON: Final = re.compile(rb"\s*\{")
+Tell = Callable[[str], None]
 
 
 class BadInput(Exception):  # noqa: N818 - a user's mistake, not ours
@@ -37,30 +32,27 @@ class BadInput(Exception):  # noqa: N818 - a user's mistake, not ours
         self.faults = tuple(faults)
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """One stream of bytes."""
-
-    name: str
-    read: Callable[[], bytes]
-
-
-def load(paths: Sequence[str], warn: Warn) -> Inventory:
+def load(paths: Sequence[str], warn: Tell, stage: Tell = lambda _: None) -> Inventory:
     """Read everything.
 
     Args:
         paths: files, folders (searched recursively), ``-`` for standard input.
         warn: told what was ignored.
+        stage: told now and then how far the reading is.
 
     Raises:
         BadInput: with all faults of all files.
     """
     inventory = Inventory()
     faults: list[str] = []
-    texts: dict[str, str] = {}
-    for source in _sources(paths, faults):
-        _read_source(source, inventory, texts, faults)
-    faults += _described(inventory.faults, texts)
+    gc.disable()  # hundreds of thousands of objects that all stay: collecting among them is in vain
+    try:
+        for source in find(paths, faults):
+            _read(source, inventory, faults, stage)
+    finally:
+        gc.enable()
+    inventory.close()
+    faults += map(_described, inventory.faults)
     if not faults:
         faults = _lacking(inventory, paths)
     if faults:
@@ -69,136 +61,85 @@ def load(paths: Sequence[str], warn: Warn) -> Inventory:
     return inventory
 
 
-def _sources(paths: Sequence[str], faults: list[str]) -> Iterator[_Source]:
-    """What to read, each file once, in a fixed order."""
-    seen: set[str] = set()
-    for text in paths:
-        if text == "-":
-            found = [_Source(STDIN, sys.stdin.buffer.read)]
-        else:
-            found = [_Source(str(path), path.read_bytes) for path in _files(Path(text), faults)]
-        for source in found:
-            if source.name not in seen:
-                seen.add(source.name)
-                yield source
-
-
-def _files(path: Path, faults: list[str]) -> list[Path]:
-    if path.is_dir():
-        files = sorted(
-            Path(folder) / name for folder, _, names in os.walk(path) for name in names if _is_manifest(name)
-        )
-        if not files:
-            faults.append(f"{path}: no *.yaml, *.yml or *.json (also .gz) in this folder")
-        return files
-    if not path.exists():
-        faults.append(f"{path}: no such file or folder")
-        return []
-    return [path]
-
-
-def _is_manifest(name: str) -> bool:
-    return name.removesuffix(".gz").endswith(SUFFIXES) and not name.startswith(".")
-
-
-def _read_source(source: _Source, inventory: Inventory, texts: dict[str, str], faults: list[str]) -> None:
+def _read(source: Source, inventory: Inventory, faults: list[str], stage: Tell) -> None:
     try:
-        text = _decoded(_unpacked(source.read()))
-        documents = _parsed(text)
+        with opened(source) as text:
+            _feed(text, source.name, inventory, stage)
     except BadDocument as error:
         faults.append(f"{source.name}: line {error.line}: {error}")
-        return
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        faults.append(f"{source.name}: {_plain(error)}")
+        faults.append(f"{source.name}: {plain(error)}")
+
+
+def _feed(text: Text, name: str, inventory: Inventory, stage: Tell) -> None:
+    """Read JSON when it looks like it, else YAML; a short text that begins like JSON may yet be YAML.
+
+    Raises:
+        BadDocument: it is neither.
+    """
+    head = text.read(WINDOW)
+
+    def tell(fraction: float) -> None:
+        share = f" {fraction:.0%}" if fraction else ""
+        stage(f"reading {name}{share}: {len(inventory.nodes):,} nodes, {len(inventory.pods):,} pods")
+
+    if not _JSON.match(head):
+        feed_yaml(head + text.all(MAX_YAML), inventory, name, tell)
         return
-    texts[source.name] = text
-    for document in documents:
-        inventory.add(document.value, Origin(source.name, document.index, document.line))
-
-
-def _plain(error: Exception) -> str:
-    """An error in words that help, without Python's own decoration."""
-    if isinstance(error, (gzip.BadGzipFile, EOFError, zlib.error)):
-        return f"broken gzip file ({error}); compress it again"
-    if isinstance(error, UnicodeDecodeError):
-        return f"not UTF-8 text (byte {error.start}); convert it with iconv -t utf-8"
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return str(error)
-
-
-def _unpacked(raw: bytes) -> bytes:
-    """Undo gzip, recognised by its first bytes; a small file that unpacks without end is stopped.
-
-    Raises:
-        ValueError: larger than allowed.
-    """
-    if raw[:2] == b"\x1f\x8b":
-        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as packed:
-            raw = packed.read(MAX_BYTES + 1)
-    if len(raw) > MAX_BYTES:
-        raise ValueError(f"larger than {MAX_BYTES >> 20} MiB unpacked; split it")
-    return raw
-
-
-def _decoded(raw: bytes) -> str:
-    """Text of a file; a byte order mark is allowed, as some editors and shells write one."""
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return raw.decode("utf-16")
-    return raw.decode("utf-8-sig")
-
-
-def _parsed(text: str) -> list[Document]:
-    """JSON when it looks like it, else YAML (of which JSON with several documents is nearly a part).
-
-    Raises:
-        BadDocument: neither.
-    """
-    if text.lstrip()[:1] != "{":
-        return read_yaml(text)
+    before = inventory.mark()
+    reader = _Again(head, text.read, lambda: tell(text.fraction))
     try:
-        return [Document(1, 1, _json(text))]
-    except (msgspec.DecodeError, RecursionError) as error:
-        try:
-            return read_yaml(text)
-        except BadDocument as second:
-            raise BadDocument(second.line, f"neither JSON ({error}) nor YAML ({second})") from error
+        JsonStream(reader.read, inventory, name, WINDOW).feed()
+    except BadDocument as error:
+        if reader.reads > 1 and len(head) >= WINDOW:
+            raise
+        inventory.rewind(before)
+        _feed_flow_style(head, name, inventory, error)
 
 
-def _json(text: str) -> Any:
-    return msgspec.json.decode(text)
-
-
-def _described(faults: Sequence[Fault], texts: dict[str, str]) -> list[str]:
-    """``file: document 2, line 17: Pod default/web: spec.nodeSelektor: unknown field; did you mean …``."""
-    found = []
-    for source, mine in groupby(faults, key=lambda fault: fault.origin.source):
-        here = list(mine)
-        for fault, line in zip(here, _lines(here, texts.get(source, "")), strict=True):
-            parts = [source, f"document {fault.origin.document}" + (f", line {line}" if line else "")]
-            parts += [part for part in (fault.subject, fault.field) if part]
-            found.append(": ".join([*parts, fault.message]))
-    return found
-
-
-def _lines(faults: Sequence[Fault], text: str) -> list[int | None]:
-    """Found by a second look at the file: lines are not kept for the files that have no fault."""
+def _feed_flow_style(text: bytes, name: str, inventory: Inventory, first: BadDocument) -> None:
+    """``{kind: Node}`` is YAML; what is neither is told as the JSON that it was probably meant to be."""
     try:
-        return lines_of(text, [(fault.origin.document, fault.path) for fault in faults])
+        feed_yaml(text, inventory, name, lambda _: None)
     except BadDocument:
-        return [None] * len(faults)  # JSON that is no YAML, for a tab: the field is named all the same
+        raise first from None
+
+
+class _Again:
+    """Reads on after a first piece that was looked at."""
+
+    def __init__(self, head: bytes, read: Read, tell: Callable[[], None]) -> None:
+        self._head = head
+        self._read = read
+        self._tell = tell
+        self.reads = 0
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes, of the first piece at first."""
+        self.reads += 1
+        head, self._head = self._head, b""
+        if not head:
+            self._tell()
+        return head or self._read(size)
+
+
+def _described(fault: Fault) -> str:
+    """``file: document 2, line 17: Pod default/web: spec.nodeSelektor: unknown field; did you mean …``."""
+    line = f", line {fault.line}" if fault.line else ""
+    parts = [fault.origin.source, f"document {fault.origin.document}{line}", fault.subject, fault.field, fault.message]
+    return ": ".join(part for part in parts if part)
 
 
 def _lacking(inventory: Inventory, paths: Sequence[str]) -> list[str]:
     """An input without nodes has no answer."""
     if inventory.nodes:
         return []
-    shown = ", ".join(paths)
+    shown = ", ".join(STDIN if path == "-" else path for path in paths)
     held = f"{inventory.objects} objects but no Node" if inventory.objects else "nothing to read"
     return [f"{shown}: {held}; try: kubectl get nodes,pods -A -o yaml | yunchi plan -"]
 
 
-def _tell_ignored(inventory: Inventory, warn: Warn) -> None:
+def _tell_ignored(inventory: Inventory, warn: Tell) -> None:
     workloads = {kind: count for kind, count in inventory.ignored.items() if kind in WORKLOADS}
     others = {kind: count for kind, count in inventory.ignored.items() if kind not in WORKLOADS | _QUIET}
     if workloads:
@@ -214,5 +155,5 @@ def _counted(kinds: dict[str, int]) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
 
 
-_QUIET: Final = frozenset({"Division", "Department", "QuotaRequest", "Approval", "CloudTenancy"})
+_QUIET: Final = frozenset({"Division", "Department", "QuotaRequest", "Approval"})
 """Ours, and rightly in the same folder."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -97,12 +98,14 @@ def _load(paths: Sequence[str], reporter: Reporter) -> Inventory:
     """Read the input, or leave with exit code 2 and all that is wrong with it."""
     reporter.stage("reading")
     try:
-        return load(paths, reporter.warn)
+        inventory = load(paths, reporter.warn, reporter.detail)
     except BadInput as error:
         shown = list(error.faults[:MOST_FAULTS])
         if len(error.faults) > MOST_FAULTS:
             shown.append(f"and {len(error.faults) - MOST_FAULTS} more")
         raise _InputError("\n".join(shown)) from error
+    gc.freeze()  # what was read stays: no later collection needs to look at it
+    return inventory
 
 
 class _InputError(click.ClickException):

@@ -58,6 +58,12 @@ class Reporter:
         elif not self._quiet:
             self._line(text)
 
+    def detail(self, text: str) -> None:
+        """How far the stage is: the moving line shows it at once, the heartbeat when it beats next."""
+        self._text = text
+        if self._status is not None:
+            self._status.update(text)
+
     def warn(self, text: str) -> None:
         """Something that the reader should know, but that stops nothing."""
         if not self._quiet:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from yunchi_operator.cli import manifests
+from yunchi_operator.cli import sources
 from yunchi_operator.cli.manifests import BadInput, load
 
 NODE = """apiVersion: v1
@@ -104,8 +104,8 @@ def test_duplicates_across_files(tmp_path: Path) -> None:
         (gzip.compress(b"a: 1")[:-5], "broken gzip file"),
         (b"\x1f\x8bnot gzip at all", "broken gzip file"),
         (b"\xff\xff\xff", "not UTF-8 text (byte 0)"),
-        (b'{"a": ', "neither JSON"),
-        (b'{"a": ' * 5000, "neither JSON"),
+        (b'{"a": ', "line 1: not valid JSON: it ends in the middle; is the file complete?"),
+        (b'{"a": ' * 5000, "line 1: nested too deeply"),
         (b"", "nothing to read"),
         (b"---\n---\n", "nothing to read"),
         (POD.encode() % b"p", "1 objects but no Node; try: kubectl get nodes,pods"),
@@ -120,7 +120,7 @@ def test_files_that_cannot_be_used(tmp_path: Path, raw: bytes, message: str) -> 
 
 
 def test_a_file_that_unpacks_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifests, "MAX_BYTES", 1000)
+    monkeypatch.setattr(sources, "MAX_BYTES", 1000)
     (tmp_path / "a.yaml.gz").write_bytes(gzip.compress(b" " * 100_000))
     (fault,) = faults(tmp_path)
     assert "unpacked; split it" in fault
