@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from yunchi_placement.canonical import Instance
-from yunchi_placement.greedy import construct
-from yunchi_placement.order import class_order, node_order
+from yunchi_placement.greedy import Builder, construct
+from yunchi_placement.order import class_order, node_order, tiers
 from yunchi_placement.rules import fits_mask
 from yunchi_placement.search import Search
 from yunchi_placement.solution import Objective
@@ -80,6 +80,14 @@ def place_rest(state: State, seed: int, steps: int, least_priority: int | None =
         least_priority: Leave items below this priority waiting.
     """
     instance = state.instance
+    if not state.unplaced():
+        return state
+    state = state.copy()
+    builder = Builder(state, np.arange(len(instance.nodes)))
+    for tier in tiers(instance, range(len(instance.classes))):
+        urgency = max(instance.classes[number].priority for _, classes in tier for number in classes)
+        if least_priority is None or urgency >= least_priority:
+            builder.place_units(tier)
     failed: set[tuple[int, int]] = set()
     everywhere = np.ones(len(instance.nodes), dtype=np.bool_)
     for item in sorted(state.unplaced(), key=lambda item: (-state.class_at(item).priority, item)):

@@ -1,16 +1,28 @@
-"""Why an item has no node, counted per rule over all nodes of the final state."""
+"""Why an item has no node, counted per rule over all nodes of the final state; and why a placed one has its node."""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from yunchi_placement.canonical import ItemClass
-from yunchi_placement.fixes import Verdicts, smallest_change
+from yunchi_placement.fixes import Verdicts, amount, smallest_change
 from yunchi_placement.problem import Constraints
-from yunchi_placement.rules import Labels, Taints, affinity_mask, fits_mask, schedulable_mask
+from yunchi_placement.rules import (
+    Labels,
+    Taints,
+    affinity_mask,
+    apart_mask,
+    fits_mask,
+    near_mask,
+    schedulable_mask,
+    spread_mask,
+)
+from yunchi_placement.rules.caps import exceeded
 from yunchi_placement.solution import Reason, Unplaced
 from yunchi_placement.state import State
 
+Mask = npt.NDArray[np.bool_]
 GONE = "the node it is bound to no longer exists; recreate the node, or delete the item"
 
 
@@ -26,48 +38,118 @@ def explain(state: State) -> tuple[Unplaced, ...]:
             number = int(instance.class_of[item])
             if number not in memo:
                 kind, constraints = instance.classes[number], instance.items[item].constraints
-                verdicts = _verdicts(state, labels, taints, kind, constraints)
+                verdicts = verdicts_of(state, labels, taints, kind, constraints)
                 memo[number] = _reasons(verdicts), smallest_change(verdicts)
             unplaced.append(Unplaced(instance.item_index[item], *memo[number]))
     return tuple(sorted(unplaced, key=lambda entry: entry.item))
 
 
-def _verdicts(state: State, labels: Labels, taints: Taints, kind: ItemClass, constraints: Constraints) -> Verdicts:
-    nodes = state.instance.nodes
-    apart = np.ones(len(nodes), dtype=np.bool_)
-    state.conflicts.strike(apart, kind.groups, kind.avoids)
-    return Verdicts(
-        state=state,
-        labels=labels,
-        taints=taints,
-        kind=kind,
-        constraints=constraints,
-        schedulable=schedulable_mask(nodes, constraints.tolerations),
-        tolerated=taints.tolerated_mask(constraints.tolerations),
-        matching=affinity_mask(labels, constraints),
-        fitting=fits_mask(state.free, kind.request),
-        apart=apart,
-    )
+def verdicts_of(state: State, labels: Labels, taints: Taints, kind: ItemClass, constraints: Constraints) -> Verdicts:
+    """What each rule says of each node for one more item of a class."""
+    instance = state.instance
+    nodes = instance.nodes
+    count = len(nodes)
+    masks = {
+        "schedulable": schedulable_mask(nodes, constraints.tolerations),
+        "tolerated": taints.tolerated_mask(constraints.tolerations),
+        "matching": affinity_mask(labels, constraints),
+        "ports": _by_host(state, kind, ports=True),
+        "fitting": fits_mask(state.free, kind.request),
+        "carded": np.ones(count, dtype=np.bool_),
+        "spread": spread_mask(state.counts, instance.tallies, kind.ties, count),
+        "near": near_mask(state.counts, instance.tallies, kind.ties, count),
+        "apart": _by_host(state, kind, ports=False) & apart_mask(state.counts, instance.tallies, kind.ties, count),
+        "capped": np.ones(count, dtype=np.bool_),
+        "together": np.ones(count, dtype=np.bool_),
+    }
+    for table, asked in kind.cards:
+        masks["carded"] &= state.cards[table].fits_mask(asked)
+    for cap in kind.caps:
+        if exceeded(state.caps_left[cap], kind.request):
+            masks["capped"] &= ~instance.caps[cap].inside
+    if kind.gang >= 0 and state.gang_needs[kind.gang] > 0:
+        masks["together"][:] = False
+    return Verdicts(state=state, labels=labels, taints=taints, kind=kind, constraints=constraints, masks=masks)
+
+
+def _by_host(state: State, kind: ItemClass, *, ports: bool) -> Mask:
+    """Nodes without a conflict by host: over ports, or over anything else."""
+    apart = np.ones(len(state.instance.nodes), dtype=np.bool_)
+    chosen = [
+        tuple(group for group in listed if (group in state.instance.port_groups) == ports)
+        for listed in (kind.groups, kind.avoids)
+    ]
+    state.conflicts.strike(apart, *chosen)
+    return apart
+
+
+RULES = {
+    "schedulable": "unschedulable",
+    "matching": "node-affinity",
+    "ports": "host-ports",
+    "spread": "topology-spread",
+    "near": "pod-affinity",
+    "apart": "anti-affinity",
+}
 
 
 def _reasons(verdicts: Verdicts) -> tuple[Reason, ...]:
     """Each node counts once, under the first rule that fails it, in kube-scheduler's order of filters."""
     counts: dict[str, int] = {}
-
-    def note(rule: str, number: int = 1) -> None:
-        if number:
-            counts[rule] = counts.get(rule, 0) + number
-
-    left = verdicts.schedulable
-    note("unschedulable", int((~left).sum()))
-    for position in np.flatnonzero(left & ~verdicts.tolerated).tolist():
-        taint = verdicts.taints.untolerated(verdicts.constraints.tolerations, position)[0]
-        note(f"taint:{taint.key}")
-    left = left & verdicts.tolerated
-    note("node-affinity", int((left & ~verdicts.matching).sum()))
-    left = left & verdicts.matching
-    for position in np.flatnonzero(left & ~verdicts.fitting).tolist():
-        lacking = verdicts.lacking(position)
-        note(f"resources:{verdicts.state.instance.resources[int(np.argmax(lacking > 0))]}")
-    note("anti-affinity", int((left & verdicts.fitting & ~verdicts.apart).sum()))
+    instance = verdicts.state.instance
+    left = np.ones(len(instance.nodes), dtype=np.bool_)
+    for name, verdict in verdicts.masks.items():
+        failing = np.flatnonzero(left & ~verdict)
+        left = left & verdict
+        if name in RULES and failing.size:
+            counts[RULES[name]] = int(failing.size)
+            continue
+        for position in failing.tolist():
+            rule = _detail(verdicts, name, position)
+            counts[rule] = counts.get(rule, 0) + 1
     return tuple(Reason(rule, number) for rule, number in counts.items())
+
+
+def _detail(verdicts: Verdicts, name: str, position: int) -> str:
+    """The rule, and which taint, resource, cap or gang it is about."""
+    state, kind = verdicts.state, verdicts.kind
+    instance = state.instance
+    match name:
+        case "tolerated":
+            return f"taint:{verdicts.taints.untolerated(verdicts.constraints.tolerations, position)[0].key}"
+        case "fitting":
+            return f"resources:{instance.resources[int(np.argmax(verdicts.lacking(position) > 0))]}"
+        case "carded":
+            table = next(t for t, asked in kind.cards if not state.cards[t].fits_mask(asked)[position])
+            return f"cards:{instance.resources[state.cards[table].resource]}"
+        case "capped":
+            return f"cap:{instance.caps[verdicts.binding_cap(position)].name}"
+        case _:
+            return f"gang:{instance.gangs[kind.gang]}"
+
+
+def why_here(state: State, item: int) -> str:
+    """Why a placed item has its node, in one sentence.
+
+    Args:
+        state: A finished placement.
+        item: Position of a placed item in `Instance.items`.
+    """
+    instance, kind = state.instance, state.class_at(item)
+    node = int(state.node_of[item])
+    open_to = int(kind.allowed.sum())
+    others = int((kind.allowed & state.used).sum()) - 1
+    fullest = _fullest(state, node)
+    where = f"{open_to} node{'s' if open_to != 1 else ''} may take it, {max(others, 0)} others of them in use"
+    if state.keepers[node] == 1 and kind.keeps_node and not instance.in_use[node]:
+        return f"opened for it: {where}, and none of those had room"
+    return f"{where}; {instance.nodes[node].name} is now {fullest}"
+
+
+def _fullest(state: State, node: int) -> str:
+    """How full a node is, in its scarcest resource."""
+    capacity = np.maximum(state.instance.capacity[node], 1)
+    share = np.where(state.instance.capacity[node] > 0, 1.0 - state.free[node] / capacity, 0.0)
+    resource = int(share.argmax()) if share.size else 0
+    name = state.instance.resources[resource]
+    return f"{share[resource]:.0%} full in {name} ({amount(name, int(state.free[node, resource]))} free)"

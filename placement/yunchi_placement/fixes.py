@@ -10,6 +10,7 @@ import numpy.typing as npt
 from yunchi_placement.canonical import ItemClass
 from yunchi_placement.problem import Constraints, Requirement
 from yunchi_placement.rules import Labels, Taints
+from yunchi_placement.rules.caps import exceeded
 from yunchi_placement.state import State
 
 Mask = npt.NDArray[np.bool_]
@@ -18,18 +19,14 @@ BYTES = ("memory", "ephemeral-storage")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdicts:
-    """What each rule says of each node, for one class of items in one state."""
+    """What each rule says of each node, for one class of items in one state; `masks` in the order of filters."""
 
     state: State
     labels: Labels
     taints: Taints
     kind: ItemClass
     constraints: Constraints
-    schedulable: Mask
-    tolerated: Mask
-    matching: Mask
-    fitting: Mask
-    apart: Mask
+    masks: dict[str, Mask]
 
     def lacking(self, node: int) -> npt.NDArray[np.int64]:
         """What the node lacks for the request, by resource."""
@@ -38,24 +35,23 @@ class Verdicts:
 
     def all_but(self, name: str) -> npt.NDArray[np.int64]:
         """Nodes that fail this rule alone."""
-        mask = np.ones(len(self.schedulable), dtype=np.bool_)
-        rules = {
-            "schedulable": self.schedulable,
-            "tolerated": self.tolerated,
-            "matching": self.matching,
-            "fitting": self.fitting,
-            "apart": self.apart,
-        }
-        for rule, verdict in rules.items():
-            mask &= ~verdict if rule == name else verdict
+        mask = ~self.masks[name]
+        for rule, verdict in self.masks.items():
+            if rule != name:
+                mask = mask & verdict
         return np.flatnonzero(mask)
+
+    def binding_cap(self, node: int) -> int:
+        """The number of a cap that refuses the node."""
+        caps, left = self.state.instance.caps, self.state.caps_left
+        return next(c for c in self.kind.caps if caps[c].inside[node] and exceeded(left[c], self.kind.request))
 
 
 def smallest_change(verdicts: Verdicts) -> str:
     """The change, or what stands in the way when no single one would do."""
-    if not verdicts.schedulable.size:
+    if not verdicts.state.instance.nodes:
         return "there are no nodes; add one"
-    for attempt in (_nowhere, _uncordon, _tolerate, _separate, _room, _labels):
+    for attempt in ATTEMPTS:
         text = attempt(verdicts)
         if text:
             return text
@@ -63,7 +59,7 @@ def smallest_change(verdicts: Verdicts) -> str:
 
 
 def _nowhere(verdicts: Verdicts) -> str:
-    if verdicts.matching.any():
+    if verdicts.masks["matching"].any():
         return ""
     for requirement, field in _requirements(verdicts.constraints):
         if not verdicts.labels.holds(requirement, field=field).any():
@@ -93,7 +89,7 @@ def _tolerate(verdicts: Verdicts) -> str:
 
 def _separate(verdicts: Verdicts) -> str:
     count = verdicts.all_but("apart").size
-    return f"drop the anti-affinity by host ({_nodes(count)} would fit), or add a node" if count else ""
+    return f"drop the anti-affinity ({_nodes(count)} would fit), or add a node" if count else ""
 
 
 def _room(verdicts: Verdicts) -> str:
@@ -121,18 +117,80 @@ def _labels(verdicts: Verdicts) -> str:
     return f"relax the selector or node affinity {wanted} ({_nodes(count)} would fit without it)"
 
 
-def _several(verdicts: Verdicts) -> str:
-    blocking = [
-        name
-        for name, verdict in (
-            ("cordons", verdicts.schedulable),
-            ("taints", verdicts.tolerated),
-            ("node affinity", verdicts.matching),
-            ("free room", verdicts.fitting),
-            ("anti-affinity", verdicts.apart),
-        )
-        if not verdict.all()
+def _gang(verdicts: Verdicts) -> str:
+    state, gang = verdicts.state, verdicts.kind.gang
+    if verdicts.masks["together"].all():
+        return ""
+    short = int(state.gang_needs[gang])
+    return f"gang {state.instance.gangs[gang]} needs room for {short} items at once; add nodes, or lower its minimum"
+
+
+def _raise_cap(verdicts: Verdicts) -> str:
+    found = verdicts.all_but("capped")
+    if not found.size:
+        return ""
+    instance, number = verdicts.state.instance, verdicts.binding_cap(int(found[0]))
+    lack = np.maximum(verdicts.kind.request - verdicts.state.caps_left[number], 0)
+    parts = [
+        f"{amount(resource, int(lack[index]))} more {resource}"
+        for index, resource in enumerate(instance.resources)
+        if lack[index] and verdicts.kind.request[index]
     ]
+    return f"raise {instance.caps[number].name} by {' and '.join(parts)}"
+
+
+def _free_port(verdicts: Verdicts) -> str:
+    count = verdicts.all_but("ports").size
+    return f"use another host port ({_nodes(count)} would fit), or add a node" if count else ""
+
+
+def _card(verdicts: Verdicts) -> str:
+    count = verdicts.all_but("carded").size
+    if not count:
+        return ""
+    return f"{_nodes(count)} would fit, but the free card room is in pieces; ask for smaller shares, or free a card"
+
+
+def _seek(verdicts: Verdicts) -> str:
+    count = verdicts.all_but("near").size
+    return f"place what its pod affinity seeks first, or drop it ({_nodes(count)} would fit)" if count else ""
+
+
+def _even(verdicts: Verdicts) -> str:
+    count = verdicts.all_but("spread").size
+    return f"raise maxSkew, or make room in the emptiest domain ({_nodes(count)} would fit)" if count else ""
+
+
+ATTEMPTS = (
+    _nowhere,
+    _gang,
+    _uncordon,
+    _tolerate,
+    _raise_cap,
+    _separate,
+    _free_port,
+    _room,
+    _card,
+    _seek,
+    _even,
+    _labels,
+)
+
+
+def _several(verdicts: Verdicts) -> str:
+    names = {
+        "schedulable": "cordons",
+        "tolerated": "taints",
+        "matching": "node affinity",
+        "ports": "host ports",
+        "fitting": "free room",
+        "carded": "card room",
+        "spread": "topology spread",
+        "near": "pod affinity",
+        "apart": "anti-affinity",
+        "capped": "caps",
+    }
+    blocking = [name for rule, name in names.items() if not verdicts.masks[rule].all()]
     return f"no single change is enough ({', '.join(blocking)} all stand in the way); add a node that fits it"
 
 

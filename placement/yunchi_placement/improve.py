@@ -44,7 +44,7 @@ class Settings:
     plan_nodes: int = 20
     bound_gap: float = 2e-4
     bound_nodes: int = 60
-    patience: tuple[int, ...] = (QUICK, 300, 300)
+    patience: tuple[int, ...] = (QUICK, 300)
     steps: int = 30_000
     attempts: int = 40
 
