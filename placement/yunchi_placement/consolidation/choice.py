@@ -65,6 +65,7 @@ class Chooser:
         mean = (self.requests * scene.scale).sum(axis=1)
         self.weight = np.where(mean[self.flow_of_class] > 0, size / np.maximum(mean[self.flow_of_class], 1e-12), 1.0)
         self.load = self.instance.free - state.free
+        self._start = state.node_of.copy()
         self.types, type_of = _node_types(scene)
         cells = max(1, self.instance.cells)
         spots = state.node_of[placed]
@@ -95,14 +96,22 @@ class Chooser:
         return Choice(self._kept(opened), share)
 
     def _kept(self, opened: Ints) -> Mask:
-        """Of each type the nodes that are dearest to empty; at equal cost the fuller ones."""
+        """Of each type the nodes that are dearest to empty, those with very large items first.
+
+        An item larger than half a node fits on no node that keeps anything much: where it is it needs no room.
+        """
         scene, keep = self.scene, self.instance.in_use.copy()
+        bulky = np.zeros(len(keep), dtype=np.int64)
+        placed = np.flatnonzero(self._start >= 0)
+        requests = self.instance.requests[self.instance.class_of[placed]]
+        large = (2 * requests > self.instance.free[self._start[placed]]).any(axis=1)
+        np.add.at(bulky, self._start[placed][large], 1)
         toll = np.zeros(len(keep), dtype=np.int64)
         running = scene.home >= 0
         np.add.at(toll, scene.home[running], scene.toll[running])
         fullness = self.load @ scene.scale
         for kind, number in zip(self.types, opened.tolist(), strict=True):
-            order = np.lexsort((np.arange(len(kind)), -fullness[kind], -toll[kind]))
+            order = np.lexsort((np.arange(len(kind)), -fullness[kind], -toll[kind], -bulky[kind]))
             keep[kind[order[:number]]] = True
         return keep
 

@@ -16,13 +16,13 @@ from yunchi_placement.consolidation.curve import Chain, best_stage, chain_of, cu
 from yunchi_placement.consolidation.ideal import ideal
 from yunchi_placement.consolidation.moving import restore
 from yunchi_placement.consolidation.ordering import Ordered, order_moves
+from yunchi_placement.consolidation.pending import Spots, fill_in, needs_solve, refused, solved
 from yunchi_placement.consolidation.reasons import kept_nodes, move_reason
 from yunchi_placement.consolidation.scene import Scene, scene_of, settled, shielded, starting_state
 from yunchi_placement.consolidation.sweep import by_price, by_worth, empty_more, relieve
 from yunchi_placement.consolidation.vacate import settle, vacate
 from yunchi_placement.problem import Problem
 from yunchi_placement.solution import Bound, Effort, Objective, Progress, Stage, Unplaced
-from yunchi_placement.solve import solve
 from yunchi_placement.state import State, Value
 from yunchi_placement.validate import validate
 
@@ -36,13 +36,15 @@ class Settings:
 
     Attributes:
         fills: How full cells are planned, round by round; lowered where the last round fell short.
+        enough: the rounds end when a packing needs no more than this part of extra nodes; 0 for all rounds.
         steps: search steps of one packing.
         tries: failed attempts to empty one more node after packing.
         small: up to so many nodes, nodes are also tried one by one from the start.
     """
 
-    fills: tuple[float, ...] = (0.99, 0.993)
-    steps: int = 3000
+    fills: tuple[float, ...] = (0.985, 0.97)
+    enough: float = 0.01
+    steps: int = 8000
     tries: int = 4
     small: int = 150
     mip_gap: float = 2e-3
@@ -50,12 +52,14 @@ class Settings:
 
 
 EFFORTS: dict[Effort, Settings] = {
-    "fast": Settings(fills=(0.98,), steps=600, tries=2, small=60),
+    "fast": Settings(fills=(0.98,), steps=1000, tries=2, small=60),
     "balanced": Settings(),
-    "best": Settings(fills=(0.985, 0.99, 0.993, 0.995, 0.997, 0.998), steps=12_000, tries=40, small=600, mip_nodes=400),
+    "best": Settings(fills=(0.985, 0.995, 0.998, 0.999), enough=0.0, steps=40_000, tries=40, small=600, mip_nodes=400),
 }
-FEW_ARCS = 1200
-"""Models with no more arcs tell sizes apart exactly; larger ones only shapes."""
+FEW_ARCS = 2000
+"""Models with no more arcs than this tell sizes apart exactly; larger ones only shapes,"""
+SHAPES = 4
+"""in so many steps of each resource's part."""
 
 
 def consolidate(
@@ -107,16 +111,39 @@ class _Run:
         self.limits = limits
         self._progress = progress
         self._stages: list[Stage] = []
-        spots, self._refused = _pending(problem, objective, seed)
-        scene = scene_of(problem, spots, objective)
-        present = starting_state(scene, [None] * len(spots))
-        self.shields = shielded(scene, present, limits)
-        self._free_scene = scene
-        self.scene = settled(scene, _mask(len(scene.price), self.shields)) if self.shields else scene
-        self.present = starting_state(self.scene, [None] * len(spots))
-        self.start = starting_state(self.scene, spots)
-        relieve(self.scene, self.start, limits.most_moves)
+        self._refused: tuple[Unplaced, ...] = ()
+        self.shields: dict[int, str] = {}
+        self._set_up(problem)
         self._note("start", self.start)
+
+    def _set_up(self, problem: Problem) -> None:
+        """The scene, the present placement, and the start: pending items placed, overfull nodes relieved."""
+        nowhere: Spots = [None] * len(problem.items)
+        spots = nowhere
+        solves = needs_solve(problem)
+        if solves:
+            spots, self._refused = solved(problem, self.objective, self.seed)
+        else:
+            validate(problem)
+        self._free_scene, self.present = self._stage(problem, spots)
+        self.start = self.present.copy()
+        if not solves:
+            if fill_in(self.scene, self.start):
+                self._refused = refused(self.scene, self.start)
+            else:
+                spots, self._refused = solved(problem, self.objective, self.seed)
+        if spots is not nowhere:
+            self.start = starting_state(self.scene, spots)
+        relieve(self.scene, self.start, self.limits.most_moves)
+
+    def _stage(self, problem: Problem, spots: Spots) -> tuple[Scene, State]:
+        """Sets the scene to work on; returns the one without thresholds, and the present placement."""
+        nowhere: Spots = [None] * len(problem.items)
+        scene = scene_of(problem, spots, self.objective)
+        present = starting_state(scene, nowhere)
+        self.shields = shielded(scene, present, self.limits)
+        self.scene = settled(scene, _mask(len(scene.price), self.shields)) if self.shields else scene
+        return scene, starting_state(self.scene, nowhere) if self.shields else present
 
     def answer(self) -> Consolidation:
         """Run all stages."""
@@ -170,9 +197,9 @@ class _Run:
 
     def _planned(self) -> State | None:
         """The best packing along the plans, round by round."""
-        chooser = Chooser(self.scene, self.start, 0)
-        if len(chooser.arcs) > FEW_ARCS:
-            chooser = Chooser(self.scene, self.start, 4)
+        instance = self.scene.instance
+        exact = len(instance.classes) * instance.cells <= FEW_ARCS
+        chooser = Chooser(self.scene, self.start, 0 if exact else SHAPES)
         best: State | None = None
         if not chooser.fits:
             return best
@@ -193,6 +220,8 @@ class _Run:
             offset += np.where(packing.short, 0.006, 0.0)
             if best is None or self._rank(packing.state) < self._rank(best):
                 best = packing.state
+            if packing.extra <= self.settings.enough * int(choice.keep.sum()):
+                break
         return best
 
     def _limited(self, chains: list[Chain]) -> State | None:
@@ -299,17 +328,6 @@ class _Run:
             for item in np.flatnonzero((scene.home < 0) & (end.node_of >= 0)).tolist()
         ]
         return sorted([*spots, *scene.guests])
-
-
-def _pending(problem: Problem, objective: Objective, seed: int) -> tuple[list[str | None], tuple[Unplaced, ...]]:
-    """Where pending items go if nothing moves, and why some go nowhere."""
-    waits = [item.node is None for item in problem.items]
-    if not any(waits):
-        validate(problem)
-        return [None] * len(waits), ()
-    solution = solve(problem, objective=objective, effort="fast", seed=seed)
-    spots = [spot if wait else None for spot, wait in zip(solution.assignment, waits, strict=True)]
-    return spots, tuple(entry for entry in solution.unplaced if waits[entry.item])
 
 
 def _mask(size: int, nodes: dict[int, str]) -> Mask:

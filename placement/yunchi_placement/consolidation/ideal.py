@@ -22,7 +22,7 @@ def ideal(scene: Scene, start: State, objective: Objective, effort: Effort, seed
     The bound leaves them out, and so holds for placements that keep them.
     """
     state = start.copy()
-    for item in np.flatnonzero((scene.home >= 0) & (state.node_of >= 0)).tolist():
+    for item in _doubtful(scene, state):
         if not _legal(scene, state, item):
             lift(state, item)
     volume = volume_bound(state)
@@ -36,6 +36,18 @@ def ideal(scene: Scene, start: State, objective: Objective, effort: Effort, seed
     if objective == "cost":
         return Bound(volume.nodes, max(volume.cost, least + int(instance.cost[sunk].sum())), RELAXES)
     return Bound(max(volume.nodes, least + int(sunk.sum())), volume.cost, RELAXES)
+
+
+def _doubtful(scene: Scene, state: State) -> list[int]:
+    """Items of which it must be checked whether they may be where they run."""
+    doubtful = np.zeros(len(scene.home), dtype=np.bool_)
+    over = np.asarray((state.free < 0).any(axis=1))
+    for kind in scene.instance.classes:
+        items = np.array(kind.items, dtype=np.int64)
+        items = items[scene.home[items] >= 0]
+        homes = scene.home[items]
+        doubtful[items] = kind.social | ~kind.allowed[homes] | over[homes]
+    return [int(item) for item in np.flatnonzero(doubtful & (state.node_of >= 0))]
 
 
 def _legal(scene: Scene, state: State, item: int) -> bool:

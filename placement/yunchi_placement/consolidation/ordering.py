@@ -1,4 +1,4 @@
-"""Making a plan executable: what cannot be brought into waves gets another target, or stays where it runs."""
+"""Making a plan executable: what cannot be brought into waves stays where it runs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from yunchi_placement.consolidation.moving import forget, lift, restore
+from yunchi_placement.consolidation.moving import forget, lift
 from yunchi_placement.consolidation.scene import Scene
 from yunchi_placement.consolidation.waves import schedule
 from yunchi_placement.state import State
 
 Ints = npt.NDArray[np.int64]
-DETOURS = 3
-"""Rounds of looking for other targets before moves are dropped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +24,7 @@ class Ordered:
 
 
 def order_moves(scene: Scene, present: State, end: State, priority: Ints) -> Ordered:
-    """Find waves for the moves of `end`, which is changed where there are none.
+    """Find waves for the moves of `end`, which is changed where there are none for all.
 
     Args:
         scene: The scene.
@@ -35,49 +33,15 @@ def order_moves(scene: Scene, present: State, end: State, priority: Ints) -> Ord
         priority: Items in the order in which their moves are wanted.
     """
     unordered: set[int] = set()
-    detours = DETOURS
     while True:
         moved = scene.moved(end.node_of)
         order = priority[moved[priority]]
         rest = np.flatnonzero(moved)
         order = np.concatenate((order, np.setdiff1d(rest, order)))
-        plan = schedule(scene, present, end.node_of, order)
+        plan = schedule(scene, present, end, order)
         if not plan.blocked:
             return Ordered(plan.waves, unordered)
-        if detours > 0 and _detour(scene, present, end, plan.waves, plan.blocked):
-            detours -= 1
-            continue
         unordered |= _retreat(scene, end, list(plan.blocked))
-
-
-def _detour(
-    scene: Scene, present: State, end: State, waves: tuple[tuple[int, ...], ...], blocked: tuple[int, ...]
-) -> bool:
-    """Send blocked items to nodes in use that have room for them both when they are stuck and at the end."""
-    stuck = present.copy()
-    restore(stuck, _after(scene, end.node_of, waves))
-    found = False
-    for item in blocked:
-        kind, target = end.class_at(item), lift(end, item)
-        home = lift(stuck, item)
-        mask = end.candidates(kind) & stuck.candidates(kind) & end.used
-        mask[[home, target]] = False
-        nodes = np.flatnonzero(mask)
-        if nodes.size:
-            target = int(nodes[(end.free[nodes] @ scene.scale).argmin()])
-            stuck.place(item, target)
-            found = True
-        else:
-            stuck.place(item, home)
-        end.place(item, target)
-    return found
-
-
-def _after(scene: Scene, end: Ints, waves: tuple[tuple[int, ...], ...]) -> Ints:
-    node_of = scene.home.copy()
-    for wave in waves:
-        node_of[list(wave)] = end[list(wave)]
-    return node_of
 
 
 def _retreat(scene: Scene, end: State, items: list[int]) -> set[int]:

@@ -22,10 +22,11 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Packing:
-    """A placement with fewer nodes, and the cells where more nodes had to stay than were chosen."""
+    """A placement with fewer nodes; `extra` nodes, in the `short` cells, had to stay beside the chosen ones."""
 
     state: State
     short: Mask
+    extra: int
 
 
 def vacate(
@@ -54,7 +55,7 @@ def vacate(
     short = np.zeros(max(1, scene.instance.cells), dtype=np.bool_)
     short[scene.instance.cell_of[opened]] = True
     settle(scene, state)
-    return Packing(state, short)
+    return Packing(state, short, len(opened))
 
 
 def _clear(scene: Scene, state: State, keep: Mask) -> list[int]:

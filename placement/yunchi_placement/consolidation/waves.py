@@ -20,6 +20,14 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
+TRICKLE = 8
+"""A wave with less than one in so many of the waiting moves is as good as stuck: long chains would take for ever."""
+PER_SPARE = 256
+"""When moves are stuck, one more node is kept in use at once for so many of them."""
+TARGETS = 8
+"""Other targets tried for one move."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Schedule:
     """Waves of items, and the items whose move could not be fitted in (they stay for now)."""
@@ -28,23 +36,29 @@ class Schedule:
     blocked: tuple[int, ...]
 
 
-def schedule(scene: Scene, present: State, end: Ints, order: Ints) -> Schedule:
+def schedule(scene: Scene, present: State, end: State, order: Ints) -> Schedule:
     """Fit moves into waves.
+
+    Moves that wait for each other in a circle are opened up by sending one of them elsewhere for good: to a node in
+    use with room, or else to one that was to be emptied. So no item moves twice.
 
     Args:
         scene: The scene.
         present: Running items at home, no pending one placed.
-        end: Where every item is to be at the end.
+        end: Where every item is to be at the end; changed where a move is sent elsewhere.
         order: The running items that move, most wanted first.
 
     Returns:
-        The waves, as early as each move can be; `blocked` are those that wait for each other in a circle.
+        The waves, as early as each move can be; `blocked` are those that found no way.
     """
     board = _Board(scene, present, end)
     waves: list[tuple[int, ...]] = []
     waiting = _overfull_first(scene, present, order.tolist())
     while waiting:
         wave = [item for item in waiting if board.admit(item)]
+        if len(wave) * TRICKLE < len(waiting):
+            started = set(wave)
+            wave += _send_elsewhere(scene, board, end, [item for item in waiting if item not in started])
         if not wave:
             break
         board.finish()
@@ -59,10 +73,44 @@ def _overfull_first(scene: Scene, present: State, items: list[int]) -> list[int]
     return sorted(items, key=lambda item: int(scene.home[item]) not in over)
 
 
+def _send_elsewhere(scene: Scene, board: _Board, end: State, waiting: list[int]) -> list[int]:
+    """Give some of the items that others wait for another target; returns those, already admitted."""
+    blockers = _blockers(scene, board, end, waiting)
+    sent: list[int] = []
+    spares = 1 + len(waiting) // PER_SPARE
+    for item in blockers:
+        # Each node that is opened stays in use, so it takes in as many as it can before the next one is.
+        if board.reroute(item, spare=False):
+            sent.append(item)
+        elif spares and board.reroute(item, spare=True):
+            sent.append(item)
+            spares -= 1
+    return sent
+
+
+def _blockers(scene: Scene, board: _Board, end: State, waiting: list[int]) -> list[int]:
+    """Of the items whose room others wait for, one per node: the smallest that would let someone in."""
+    leaving: dict[int, list[int]] = {}
+    for item in waiting:
+        leaving.setdefault(int(scene.home[item]), []).append(item)
+    size = scene.instance.requests @ scene.scale
+    blockers: list[int] = []
+    seen: set[int] = set()
+    for item in waiting:
+        target = int(end.node_of[item])
+        if target in seen or target not in leaving:
+            continue
+        seen.add(target)
+        inside = sorted(leaving[target], key=lambda one: (float(size[scene.instance.class_of[one]]), one))
+        enough = [one for one in inside if board.would_let_in(item, one)]
+        blockers.append(enough[0] if enough else inside[-1])
+    return blockers
+
+
 class _Board:
     """The cluster while moves run: room with both places counted, budgets, and the rules before and after."""
 
-    def __init__(self, scene: Scene, present: State, end: Ints) -> None:
+    def __init__(self, scene: Scene, present: State, end: State) -> None:
         self._scene = scene
         self._end = end
         self._room = present.free.copy()
@@ -79,7 +127,7 @@ class _Board:
     def admit(self, item: int) -> bool:
         """Add a move to the wave if room, budgets and rules allow."""
         scene = self._scene
-        target, number = int(self._end[item]), int(scene.instance.class_of[item])
+        target, number = int(self._end.node_of[item]), int(scene.instance.class_of[item])
         asked = self._asked[number]
         if (self._room[target, asked] < self._request[item, asked]).any():
             return False
@@ -98,6 +146,32 @@ class _Board:
             self._card_sources.add(int(scene.home[item]))
         self._wave.append(item)
         return True
+
+    def would_let_in(self, item: int, other: int) -> bool:
+        """Whether an item would have room on its target if `other` left there."""
+        room = self._room[int(self._end.node_of[item])] + self._request[other]
+        return bool((room >= self._request[item]).all())
+
+    def reroute(self, item: int, *, spare: bool) -> bool:
+        """Send an item to a node with room for it both now and at the end, and admit it.
+
+        Args:
+            item: An item that waits.
+            spare: Whether to use a node that would not be in use at the end.
+        """
+        end, kind = self._end, self._end.class_at(item)
+        target = lift(end, item)
+        mask = end.candidates(kind) & (self._room >= kind.request).all(axis=1) & (end.used != spare)
+        mask[[target, int(self._scene.home[item])]] = False
+        nodes = np.flatnonzero(mask)
+        price = self._scene.price[nodes] if spare else end.free[nodes] @ self._scene.scale
+        for node in nodes[np.lexsort((nodes, price))][:TARGETS].tolist():
+            end.place(item, node)
+            if self.admit(item):
+                return True
+            lift(end, item)
+        end.place(item, target)
+        return False
 
     def _permitted(self, item: int, target: int) -> bool:
         number = int(self._scene.instance.class_of[item])
@@ -119,7 +193,7 @@ class _Board:
         for item in self._wave:
             self._room[self._scene.home[item]] += self._request[item]
             if self._before is not None:
-                _shift(self._scene, self._before, item, int(self._end[item]))
+                _shift(self._scene, self._before, item, int(self._end.node_of[item]))
         self._wave = []
         self._left = dict(self._allowed)
         self._card_sources = set()
