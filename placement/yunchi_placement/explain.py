@@ -32,7 +32,7 @@ def explain(state: State) -> tuple[Unplaced, ...]:
     unplaced = [Unplaced(index, (Reason("gone", 1),), GONE) for index in instance.gone]
     waiting = state.unplaced()
     if waiting:
-        labels, taints = Labels(instance.nodes), Taints(instance.nodes)
+        labels, taints = instance.world.eligibility.labels, instance.world.eligibility.taints
         memo: dict[int, tuple[tuple[Reason, ...], str]] = {}
         for item in waiting:
             number = int(instance.class_of[item])
@@ -76,7 +76,7 @@ def _by_host(state: State, kind: ItemClass, *, ports: bool) -> Mask:
     """Nodes without a conflict by host: over ports, or over anything else."""
     apart = np.ones(len(state.instance.nodes), dtype=np.bool_)
     chosen = [
-        tuple(group for group in listed if (group in state.instance.port_groups) == ports)
+        tuple(group for group in listed if (group in state.instance.world.relations.port_ids()) == ports)
         for listed in (kind.groups, kind.avoids)
     ]
     state.conflicts.strike(apart, *chosen)
@@ -125,7 +125,7 @@ def _detail(verdicts: Verdicts, name: str, position: int) -> str:
         case "capped":
             return f"cap:{instance.caps[verdicts.binding_cap(position)].name}"
         case _:
-            return f"gang:{instance.gangs[kind.gang]}"
+            return f"gang:{instance.world.gangs[kind.gang]}"
 
 
 def why_here(state: State, item: int) -> str:

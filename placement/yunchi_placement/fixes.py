@@ -122,7 +122,9 @@ def _gang(verdicts: Verdicts) -> str:
     if verdicts.masks["together"].all():
         return ""
     short = int(state.gang_needs[gang])
-    return f"gang {state.instance.gangs[gang]} needs room for {short} items at once; add nodes, or lower its minimum"
+    return (
+        f"gang {state.instance.world.gangs[gang]} needs room for {short} items at once; add nodes, or lower its minimum"
+    )
 
 
 def _raise_cap(verdicts: Verdicts) -> str:

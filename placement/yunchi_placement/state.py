@@ -67,9 +67,9 @@ class State:
         base = instance.base
         return cls(
             instance=instance,
-            free=base.free.copy(),
+            free=instance.free.copy(),
             node_of=np.full(len(instance.items), -1, dtype=np.int64),
-            keepers=base.in_use.astype(np.int64),
+            keepers=base.keepers.copy(),
             on_node=[[] for _ in instance.nodes],
             conflicts=base.conflicts.copy(),
             counts=base.counts.copy(),

@@ -132,8 +132,10 @@ def starting_state(scene: Scene, pending: Sequence[str | None]) -> State:
 
 def settled(scene: Scene, nodes: Mask) -> Scene:
     """The same scene with some nodes in use for good, as if an item that may not move ran on each."""
-    base = scene.instance.base
-    return replace(scene, instance=replace(scene.instance, base=replace(base, in_use=base.in_use | nodes)))
+    world = scene.instance.world
+    base = replace(world.base, keepers=world.base.keepers + nodes)
+    world = replace(world, base=base)
+    return replace(scene, instance=replace(scene.instance, world=world, in_use=base.in_use))
 
 
 def shielded(scene: Scene, state: State, limits: Limits) -> dict[int, str]:
