@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 import click
@@ -14,43 +15,39 @@ import yaml
 
 from yunchi_operator.api.manifests import Inventory
 from yunchi_operator.cli.manifests import BadInput, load
+from yunchi_operator.cli.page import page
+from yunchi_operator.cli.planning import BadQuestion, Options, Planned, make_plan
 from yunchi_operator.cli.progress import Reporter
 from yunchi_operator.cli.tables import print_plan
-from yunchi_operator.scheduling.answer import Answer, answer, as_document, plain_cost
-from yunchi_operator.scheduling.problem import Built, Mode, build_problem
-from yunchi_operator.scheduling.whatif import Loss, lose, lost_nodes, zones_of
-from yunchi_placement import Effort, Objective, Progress, solve
+from yunchi_operator.scheduling.answer import as_document
 
 EXIT_UNPLACED: Final = 3
 MOST_FAULTS: Final = 100
-LATER: Final = {
-    "html": "-o html is not there yet; use table, json or yaml",
-    "consolidate": "--mode consolidate is not there yet; use schedule, or repack for the most that could be saved",
-}
-"""Choices that the design names and a later version brings."""
+MODES: Final = (
+    "schedule: place what is pending, move nothing. consolidate: empty nodes by moving what may move, in waves. "
+    "repack: what if everything were packed anew."
+)
+_LIMITS: Final = {"max_moves": "--max-moves", "max_nodes": "--max-nodes", "threshold": "--threshold"}
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What was asked."""
-
-    mode: Mode
-    objective: Objective
-    effort: Effort
-    seed: int
-    all_schedulers: bool
-    lose_nodes: tuple[str, ...]
-    lose_zones: tuple[str, ...]
+def _count_or_share(ctx: click.Context, param: click.Parameter, value: str | None) -> int | float | None:
+    """``12`` becomes an int, ``10%`` a float: a share of all nodes."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,9})|(\d{1,3}(?:\.\d{1,6})?)%", value, re.ASCII)
+    if found is None or (found[2] and float(found[2]) > 100):
+        raise click.BadParameter(f"{value!r} is neither a count such as 12 nor a share such as 10%.", ctx, param)
+    return int(found[1]) if found[1] else float(found[2]) / 100
 
 
 @click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option(
     "--mode",
-    type=click.Choice(["schedule", "repack", "consolidate"]),
+    type=click.Choice(["schedule", "consolidate", "repack"]),
     default="schedule",
     show_default=True,
-    help="schedule: place what is pending, move nothing. repack: what if everything were packed anew.",
+    help=MODES,
 )
 @click.option(
     "--objective",
@@ -59,39 +56,61 @@ class Options:
     show_default=True,
     help="Make the nodes in use cheap, or few.",
 )
-@click.option("--effort", type=click.Choice(["fast", "balanced", "best"]), default="balanced", show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, metavar="N")
+@click.option(
+    "--effort",
+    type=click.Choice(["fast", "balanced", "best"]),
+    default="balanced",
+    show_default=True,
+    help="How long to search; the answer depends on it, never on the clock.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Fixes every arbitrary choice: the same question gets the same answer.",
+)
 @click.option(
     "-o", "--output", type=click.Choice(["table", "json", "yaml", "html"]), default="table", show_default=True
 )
 @click.option("--all-schedulers", is_flag=True, help="Treat the pods of every scheduler as ours.")
 @click.option("--lose-node", "lose_nodes", multiple=True, metavar="NAME", help="What if this node failed? Repeatable.")
 @click.option("--lose-zone", "lose_zones", multiple=True, metavar="ZONE", help="What if this zone failed? Repeatable.")
+@click.option(
+    "--merge", multiple=True, metavar="TENANCY", help="What if this CloudTenancy's cloud joined the pool? Repeatable."
+)
+@click.option("--max-moves", type=click.IntRange(0), metavar="N", help="consolidate: move no more pods than this.")
+@click.option(
+    "--max-nodes", callback=_count_or_share, metavar="N|P%", help="consolidate: empty no more nodes than this."
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0),
+    metavar="X",
+    help="consolidate: leave a node alone whose saving, as a share of its pool's cost, is less than X times the share "
+    "of the pool's pods that it moves.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings.")
 @click.pass_context
 def plan(ctx: click.Context, /, paths: tuple[str, ...], output: str, *, quiet: bool, **choices: Any) -> None:
     """Answer where pods would go, from Kubernetes manifests; needs no cluster.
 
     PATH is a file, a folder, or - for standard input: YAML or JSON, also gzip, such as
-    `kubectl get nodes,pods,nodepools -A -o yaml` prints. Nothing is changed anywhere.
+    `kubectl get nodes,pods,pdb,pv,nodepools -A -o json` prints. Nothing is changed anywhere.
     """
-    for choice in (output, choices["mode"]):
-        if choice in LATER:
-            raise click.UsageError(LATER[choice], ctx)
-    options = Options(**choices)
+    for name, option in _LIMITS.items():
+        if choices[name] is not None and choices["mode"] != "consolidate":
+            raise click.UsageError(f"{option} needs --mode consolidate", ctx)
     began = time.monotonic()
     with Reporter(quiet=quiet) as reporter:
         inventory = _load(paths, reporter)
-        loss = _lose(inventory, options)
-        reporter.stage(f"stating the problem: {len(loss.nodes):,} nodes, {len(loss.pods):,} pods")
-        built, found = _solve(inventory, loss, options, reporter)
-    seconds = time.monotonic() - began
-    if output == "table":
-        zone_of = zones_of(loss.nodes, inventory.pools)
-        print_plan(found, built, zone_of, seconds=seconds, objective=options.objective)
-    else:
-        _WRITERS[output](as_document(found, seconds))
-    ctx.exit(EXIT_UNPLACED if found.unplaced else 0)
+        try:
+            planned = make_plan(inventory, Options(**choices), datetime.now(UTC), reporter)
+        except BadQuestion as error:
+            raise click.UsageError(str(error), ctx) from error
+    _WRITERS[output](planned, time.monotonic() - began)
+    ctx.exit(EXIT_UNPLACED if planned.plan.unplaced else 0)
 
 
 def _load(paths: Sequence[str], reporter: Reporter) -> Inventory:
@@ -114,50 +133,28 @@ class _InputError(click.ClickException):
     exit_code = 2
 
 
-def _lose(inventory: Inventory, options: Options) -> Loss:
-    try:
-        lost = lost_nodes(inventory.nodes, inventory.pools, options.lose_nodes, options.lose_zones)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    return lose(inventory.nodes, inventory.pods, lost)
+def _write_table(planned: Planned, seconds: float) -> None:
+    print_plan(planned.plan, planned.built, planned.zone_of, seconds=seconds, objective=planned.options.objective)
 
 
-def _solve(inventory: Inventory, loss: Loss, options: Options, reporter: Reporter) -> tuple[Built, Answer]:
-    built = build_problem(
-        loss.nodes,
-        loss.pods,
-        inventory.pools,
-        mode=options.mode,
-        all_schedulers=options.all_schedulers,
-        namespaces=inventory.namespaces or None,
-    )
-    for note in built.notes:
-        reporter.warn(note)
-    solution = solve(
-        built.problem,
-        objective=options.objective,
-        effort=options.effort,
-        seed=options.seed,
-        progress=_teller(reporter),
-    )
-    return built, answer(built, solution, loss.homes)
+def _write_json(planned: Planned, seconds: float) -> None:
+    encoded = msgspec.json.encode(as_document(planned.plan, seconds))
+    click.echo(msgspec.json.format(encoded, indent=2))
 
 
-def _teller(reporter: Reporter) -> Callable[[Progress], None]:
-    def tell(now: Progress) -> None:
-        cost = f"{plain_cost(now.cost):,}"
-        reporter.stage(f"{now.stage} {now.fraction:.0%}: {now.placed:,} placed, {now.nodes_used:,} nodes, cost {cost}")
-
-    return tell
-
-
-def _write_json(document: dict[str, Any]) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
-
-
-def _write_yaml(document: dict[str, Any]) -> None:
+def _write_yaml(planned: Planned, seconds: float) -> None:
     dumper = cast("type[yaml.SafeDumper]", getattr(yaml, "CSafeDumper", yaml.SafeDumper))
+    document = as_document(planned.plan, seconds)
     click.echo(yaml.dump(document, Dumper=dumper, sort_keys=False, allow_unicode=True), nl=False)
 
 
-_WRITERS: Final[dict[str, Callable[[dict[str, Any]], None]]] = {"json": _write_json, "yaml": _write_yaml}
+def _write_html(planned: Planned, seconds: float) -> None:
+    click.echo(page(planned, seconds), nl=False)
+
+
+_WRITERS: Final[dict[str, Callable[[Planned, float], None]]] = {
+    "table": _write_table,
+    "json": _write_json,
+    "yaml": _write_yaml,
+    "html": _write_html,
+}

@@ -10,13 +10,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from yunchi_operator.scheduling.answer import Answer, Waiting, plain_cost
+from yunchi_operator.scheduling.answer import Answer, Point, Steps, Waiting, plain_cost
 from yunchi_operator.scheduling.messages import unschedulable_message
 from yunchi_operator.scheduling.problem import Built
 from yunchi_operator.scheduling.summary import Row, rows, total
 
 PIPE_WIDTH: Final = 160
 """Columns when the output is no terminal: wide enough that nothing is cut."""
+POINTS: Final = 5
+"""Of a trade-off, that a table names."""
 SHOWN: Final = 10
 """Groups of waiting pods, and emptied nodes, that a table names; JSON has all."""
 
@@ -41,6 +43,8 @@ def print_plan(plan: Answer, built: Built, zone_of: Mapping[str, str], *, second
     console.print(_proof(plan, seconds, objective), markup=False)
     if plan.emptied:
         console.print(f"Emptied: {_shortened(plan.emptied)}", markup=False)
+    if plan.steps is not None:
+        _print_steps(console, plan, plan.steps)
     _print_waiting(console, plan, len(built.problem.nodes))
     console.print()
     console.print(f"Next: {_next_command(plan)}", markup=False)
@@ -95,6 +99,43 @@ def _print_trimmed(console: Console, table: Table) -> None:
 def _shortened(names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
+
+
+def _print_steps(console: Console, plan: Answer, steps: Steps) -> None:
+    """What the moves save, and what keeps the other nodes in use."""
+    if plan.moves:
+        nodes, cost = steps.nodes_before - len(plan.used_after), steps.cost_before - plan.solution.cost
+        saved = f"Saves {nodes} of {steps.nodes_before} nodes, cost {plain_cost(cost):,}"
+        waves = f"{len(steps.waves)} {'wave' if len(steps.waves) == 1 else 'waves'}"
+        console.print(f"{saved}, by moving {_pods(len(plan.moves))} in {waves}.", markup=False)
+    if len(steps.curve) > 1:
+        shown = _spread_out(steps.curve, POINTS)
+        points = ", ".join(f"{one.moves:,} save {one.saving:,}" for one in shown)
+        cut = " The limits end the plan before that." if steps.limited else ""
+        console.print(f"Moves and what they save: {points}.{cut}", markup=False)
+    if steps.staying:
+        console.print()
+        console.print("Pods that may not move:", style="bold")
+        for reason, count in sorted(steps.staying, key=lambda one: (-one[1], one[0]))[:SHOWN]:
+            console.print(f"  {_pods(count)}: {reason}", markup=False, soft_wrap=True)
+    if plan.kept:
+        console.print()
+        console.print("Nodes that stay in use:", style="bold")
+        for node, reason in plan.kept[:SHOWN]:
+            console.print(f"  {node}: {reason}", markup=False, soft_wrap=True)
+        if len(plan.kept) > SHOWN:
+            console.print(f"  … {len(plan.kept) - SHOWN} more; -o json lists every node", markup=False)
+
+
+def _pods(count: int) -> str:
+    return f"{count:,} pod" if count == 1 else f"{count:,} pods"
+
+
+def _spread_out(points: Sequence[Point], most: int) -> list[Point]:
+    """A few points of many, the last one among them."""
+    if len(points) <= most + 1:
+        return list(points[1:])
+    return [points[round(step * (len(points) - 1) / most)] for step in range(1, most + 1)]
 
 
 def _print_waiting(console: Console, plan: Answer, total_nodes: int) -> None:

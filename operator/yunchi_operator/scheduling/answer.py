@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from yunchi_operator.api.names import SCHEDULER_NAME
 from yunchi_operator.scheduling.problem import Built
-from yunchi_placement import Reason, Solution
+from yunchi_placement import Reason, Solution, Unplaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,35 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """What so many moves save: cost, or nodes, as the plan's objective is; and how many nodes they empty."""
+
+    saving: int | float
+    moves: int
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """How a consolidation is carried out.
+
+    Attributes:
+        waves: pods that may move at the same time, wave by wave.
+        curve: what can be saved for how many moves, up to the most, whatever the limits.
+        limited: whether a limit on moves or nodes, not the cluster, ended the plan.
+        cost_before, nodes_before: with the pending pods placed and nothing moved; cost in micro-units.
+        staying: reasons, and how many pods may not move for each.
+    """
+
+    waves: tuple[tuple[str, ...], ...]
+    curve: tuple[Point, ...]
+    limited: bool
+    cost_before: int
+    nodes_before: int
+    staying: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A plan.
 
@@ -39,6 +68,7 @@ class Answer:
         placements: pod and node, for every pod that was to be placed and has a node now.
         evictions: pod and reason, for pods that had a node and have none now.
         used_before: nodes that held pods (DaemonSets' and mirror pods aside) before; lost nodes are not among them.
+        steps: of a consolidation: its waves and its trade-off; None for every other plan.
     """
 
     placements: tuple[tuple[str, str], ...]
@@ -50,6 +80,7 @@ class Answer:
     used_before: frozenset[str]
     used_after: frozenset[str]
     solution: Solution
+    steps: Steps | None = None
 
 
 def answer(built: Built, solution: Solution, lost: Mapping[str, str] | None = None) -> Answer:
@@ -60,20 +91,16 @@ def answer(built: Built, solution: Solution, lost: Mapping[str, str] | None = No
         solution: the engine's answer.
         lost: for a what-if, the lost node of each pod that lived on one.
     """
-    homes = _homes(built, lost or {})
+    homes = homes_of(built, lost or {})
     nodes = {built.problem.items[index].name: solution.assignment[index] for index in built.to_place}
-    unplaced = _unplaced(built, solution)
+    unplaced = waiting_pods(built, solution.unplaced)
     before, after = _used(built, homes, solution, lost or {})
     repacked = any(home for key, home in homes.items() if key not in (lost or {}))
     emptied = before - after if repacked else frozenset()
     return Answer(
         placements=tuple(sorted((key, node) for key, node in nodes.items() if node is not None)),
         moves=_moves(homes, nodes, emptied, lost or {}),
-        evictions=tuple(
-            (one.pod, f"node {homes[one.pod]} is lost" if one.pod in (lost or {}) else "no room in the new packing")
-            for one in unplaced
-            if one.pod in homes
-        ),
+        evictions=evicted(unplaced, homes, lost or {}),
         unplaced=unplaced,
         emptied=tuple(sorted(emptied)),
         kept=_kept(built, before & after, nodes) if repacked else (),
@@ -86,7 +113,7 @@ def answer(built: Built, solution: Solution, lost: Mapping[str, str] | None = No
 def as_document(plan: Answer, seconds: float) -> dict[str, Any]:
     """The published JSON form; the same plan gives the same document, but for ``seconds``."""
     solution = plan.solution
-    return {
+    document: dict[str, Any] = {
         "placements": [{"pod": pod, "node": node} for pod, node in plan.placements],
         "moves": [{"pod": m.pod, "from": m.source, "to": m.target, "reason": m.reason} for m in plan.moves],
         "evictions": [{"pod": pod, "reason": reason} for pod, reason in plan.evictions],
@@ -116,6 +143,11 @@ def as_document(plan: Answer, seconds: float) -> dict[str, Any]:
             for stage in solution.stages
         ],
     }
+    if plan.steps is not None:
+        points = plan.steps.curve
+        document["curve"] = [{"saving": one.saving, "moves": one.moves, "nodes": one.nodes} for one in points]
+        document["waves"] = [list(wave) for wave in plan.steps.waves]
+    return document
 
 
 def plain_cost(micro: int) -> int | float:
@@ -123,18 +155,30 @@ def plain_cost(micro: int) -> int | float:
     return micro // 1_000_000 if micro % 1_000_000 == 0 else micro / 1_000_000
 
 
-def _homes(built: Built, lost: Mapping[str, str]) -> dict[str, str]:
+def homes_of(built: Built, lost: Mapping[str, str]) -> dict[str, str]:
     """Where the pods to place lived before, if anywhere."""
     homes = {built.pods[index].key: built.pods[index].spec.node_name for index in built.to_place}
     homes |= {left.pod.key: "" for left in built.left_out}
     return {key: lost.get(key, home) for key, home in homes.items() if home or key in lost}
 
 
-def _unplaced(built: Built, solution: Solution) -> tuple[Waiting, ...]:
+def waiting_pods(built: Built, unplaced: Iterable[Unplaced]) -> tuple[Waiting, ...]:
+    """Pods without a node: those that the engine found none for, and those that it was not asked about."""
     total = len(built.problem.nodes)
-    waiting = [Waiting(built.problem.items[one.item].name, one.reasons, one.fix) for one in solution.unplaced]
+    waiting = [Waiting(built.problem.items[one.item].name, one.reasons, one.fix) for one in unplaced]
     waiting += [Waiting(left.pod.key, (Reason(left.rule, total),), left.fix) for left in built.left_out]
     return tuple(sorted(waiting, key=lambda one: one.pod))
+
+
+def evicted(
+    unplaced: Iterable[Waiting], homes: Mapping[str, str], lost: Mapping[str, str]
+) -> tuple[tuple[str, str], ...]:
+    """Pods that had a node and have none now, with the reason."""
+    return tuple(
+        (one.pod, f"node {homes[one.pod]} is lost" if one.pod in lost else "no room in the new packing")
+        for one in unplaced
+        if one.pod in homes
+    )
 
 
 def _used(

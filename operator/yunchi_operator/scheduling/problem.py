@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal
 
@@ -22,11 +22,12 @@ from yunchi_operator.scheduling.anti_affinity import (
     entangled,
 )
 from yunchi_operator.scheduling.facts import PodFacts, pod_facts
+from yunchi_operator.scheduling.movable import Movability, owner_of, unmodelled
 from yunchi_operator.scheduling.nodes import Pools, allocatable, engine_node
-from yunchi_placement import Item, Problem
+from yunchi_placement import Budget, Item, Problem
 from yunchi_placement import Node as EngineNode
 
-Mode = Literal["schedule", "repack"]
+Mode = Literal["schedule", "consolidate", "repack"]
 UNREACHABLE = 2**40
 """Requests up to this (a billion cores, a tebibyte) are always taken as they are."""
 BASE_RESOURCES = ("cpu", "memory", "pods")
@@ -53,9 +54,9 @@ class Built:
 
     Attributes:
         pods: by item index.
-        to_place: indexes of the items that want a node; the others are fixed usage.
+        to_place: indexes of the items that want a node; the others are usage, fixed or movable.
         left_out: pods that no item stands for, because of a rule that is not modelled yet.
-        kept: for ``repack``, pods that stay although they are ours: key to reason.
+        kept: for ``repack`` and ``consolidate``, pods that stay although they are ours: key to reason.
         pool_of: pool name by node; nodes outside all pools are missing.
         notes: warnings for people.
     """
@@ -99,6 +100,7 @@ def build_problem(
     all_schedulers: bool = False,
     namespaces: NamespaceLabels | None = None,
     facts_of: Callable[[Pod], PodFacts] = pod_facts,
+    movability: Movability | None = None,
 ) -> Built:
     """State a placement problem.
 
@@ -106,16 +108,18 @@ def build_problem(
         nodes: all nodes of the cluster.
         pods: all its pods.
         pools: NodePools, for the cost of nodes.
-        mode: ``schedule`` places what is pending and moves nothing; ``repack`` also frees our bound pods.
+        mode: ``schedule`` places what is pending and moves nothing; ``repack`` also frees our bound pods;
+            ``consolidate`` leaves them where they are and says which may move.
         scheduler_name: ``spec.schedulerName`` of the pods that are ours.
         all_schedulers: treat every pod as ours.
         namespaces: labels by namespace; None when they are not known.
         facts_of: how a pod is read; a caller that sees the same pods again passes a remembering one.
+        movability: for ``consolidate``, which pods may move.
 
     Raises:
         ValueError: a quantity cannot be read; the message names the object.
     """
-    sorter = _Sorter(mode, scheduler_name, all_schedulers, {node.metadata.name for node in nodes})
+    sorter = _Sorter(mode, scheduler_name, all_schedulers, {node.metadata.name for node in nodes}, movability)
     for pod in pods:
         sorter.take(pod, facts_of)
     matcher = Matcher([placed.facts for placed in sorter.fixed] + sorter.wanted, namespaces)
@@ -128,21 +132,34 @@ def build_problem(
     amounts = _Amounts(resources, problem_nodes)
     items = [_fixed_item(placed, rules, amounts) for placed in sorter.fixed]
     items += [_wanted_item(facts, rules, amounts) for facts in sorter.wanted]
+    budgets: tuple[Budget, ...] = ()
+    if movability is not None:
+        items = [_running_item(item, sorter, movability, pod) for item, pod in zip(items, sorter.pods, strict=True)]
+        names = dict(pool_of)
+        problem_nodes = tuple(replace(node, pool=names.get(node.name, "")) for node in problem_nodes)
+        budgets = movability.budgets
     return Built(
-        problem=Problem(resources, problem_nodes, tuple(items)),
-        pods=tuple([placed.facts.pod for placed in sorter.fixed] + [facts.pod for facts in sorter.wanted]),
-        to_place=tuple(range(len(sorter.fixed), len(items))),
+        problem=Problem(resources, problem_nodes, tuple(items), budgets=budgets),
+        pods=tuple(sorter.pods),
+        to_place=tuple(index for index in range(len(sorter.fixed), len(items)) if items[index].node is None),
         left_out=tuple(sorter.left_out),
         kept=tuple(sorted(sorter.kept.items())),
         pool_of=pool_of,
-        notes=(*costs.notes, *notes, *sorter.notes()),
+        notes=(*costs.notes, *notes, *sorter.notes(), *(movability.notes if movability else ())),
     )
 
 
 class _Sorter:
     """Sorts the pods into fixed, wanted and left out."""
 
-    def __init__(self, mode: Mode, scheduler_name: str, all_schedulers: bool, node_names: set[str]) -> None:
+    def __init__(
+        self,
+        mode: Mode,
+        scheduler_name: str,
+        all_schedulers: bool,
+        node_names: set[str],
+        movability: Movability | None = None,
+    ) -> None:
         self.fixed: list[Placed] = []
         self.wanted: list[PodFacts] = []
         self.left_out: list[LeftOut] = []
@@ -151,7 +168,8 @@ class _Sorter:
         self._scheduler_name = scheduler_name
         self._all = all_schedulers
         self._nodes = node_names
-        self._home: dict[str, str] = {}
+        self._movability = movability
+        self.home: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
         self._vague = 0
 
@@ -170,10 +188,11 @@ class _Sorter:
             self._counts["foreign"] += 1
 
     def _take_bound(self, facts: PodFacts) -> None:
-        if self._mode == "repack" and self._is_ours(facts.pod) and not facts.belongs_to_node:
-            reason = self._stays(facts)
+        frees = self._mode == "repack" or self._movability is not None
+        if frees and self._is_ours(facts.pod) and not facts.belongs_to_node:
+            reason = self._movability.why_stays(facts) if self._movability else self._stays(facts)
             if reason is None:
-                self._home[facts.key] = facts.pod.spec.node_name
+                self.home[facts.key] = facts.pod.spec.node_name
                 self.wanted.append(facts)
                 return
             self.kept[facts.key] = reason
@@ -200,11 +219,11 @@ class _Sorter:
     def _leave_out(self, facts: PodFacts, what: str) -> None:
         """A pod that is bound stays where it is; one that is pending is reported."""
         rule = f"{unsupported.PREFIX}{what}"
-        home = self._home.pop(facts.key, None)
+        home = self.home.pop(facts.key, None)
         if home is None:
             self.left_out.append(LeftOut(facts.pod, rule, unsupported.REMEDIES[what]))
         else:
-            self.kept[facts.key] = rule
+            self.kept[facts.key] = unmodelled(what) if self._movability else rule
             self.fixed.append(Placed(facts, home))
 
     def set_aside(self, matcher: Matcher, topology: Topology) -> None:
@@ -219,6 +238,11 @@ class _Sorter:
                 self._leave_out(facts, what)
         self.wanted = staying
         self._vague = sum(any(matcher.is_vague(term) for term in one.facts.terms) for one in self.fixed)
+
+    @property
+    def pods(self) -> list[Pod]:
+        """By item."""
+        return [placed.facts.pod for placed in self.fixed] + [facts.pod for facts in self.wanted]
 
     def notes(self) -> list[str]:
         """What people should know about pods that are no part of the answer."""
@@ -291,6 +315,16 @@ def _wanted_item(facts: PodFacts, rules: Rules, amounts: _Amounts) -> Item:
         groups=rules.groups(facts),
         avoids=rules.avoids(facts),
     )
+
+
+def _running_item(item: Item, sorter: _Sorter, movability: Movability, pod: Pod) -> Item:
+    """An item of a consolidation: a pod that may move has its node all the same, one that stays has the reason."""
+    if item.name in sorter.home:
+        budgets = movability.budgets_of(pod)
+        return replace(item, node=sorter.home[item.name], movable=True, owner=owner_of(pod), budgets=budgets)
+    if item.node is None:
+        return item
+    return replace(item, stays=sorter.kept.get(item.name) or f"scheduler {pod.spec.scheduler_name} looks after it")
 
 
 def _nodes(

@@ -1,18 +1,30 @@
-"""What if nodes were lost: their pods wait again, as they would after a real loss."""
+"""What if nodes were lost (their pods wait again), or if a prefecture's own cloud joined the pool."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
-from yunchi_operator.api.core import Node, Pod
+from yunchi_operator.api.core import Node, Pod, Toleration
 from yunchi_operator.api.kinds import NodePool
-from yunchi_operator.api.names import ZONE_LABEL
+from yunchi_operator.api.names import GROUP, POOL_TAINT, SCHEDULER_NAME, ZONE_LABEL
 from yunchi_operator.scheduling.facts import belongs_to_node
 from yunchi_operator.scheduling.nodes import Pools
+
+TENANCY_LABEL: Final = f"{GROUP}/tenancy"
+"""On a node of a cluster that is not in the pool yet, and on its pending pods: the name of its CloudTenancy."""
+
+
+@dataclass(slots=True)
+class Cluster:
+    """Nodes with their pods: the pool, or a tenancy's own cloud."""
+
+    nodes: list[Node] = field(default_factory=list)
+    pods: list[Pod] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +80,37 @@ def lose(nodes: Iterable[Node], pods: Iterable[Pod], lost: Collection[str]) -> L
             homes[pod.key] = pod.spec.node_name
             kept.append(msgspec.structs.replace(pod, spec=msgspec.structs.replace(pod.spec, node_name="")))
     return Loss(tuple(node for node in nodes if node.metadata.name not in lost), tuple(kept), homes)
+
+
+def islands(nodes: Iterable[Node], pods: Iterable[Pod]) -> tuple[Cluster, dict[str, Cluster]]:
+    """Tell the pool from the clusters of tenancies, which the label sets apart: a pod belongs where its node does."""
+    pool, apart = Cluster(), dict[str, Cluster]()
+    island_of: dict[str, Cluster] = {}
+    for node in nodes:
+        tenancy = node.metadata.labels.get(TENANCY_LABEL)
+        if tenancy:
+            island_of[node.metadata.name] = apart.setdefault(tenancy, Cluster())
+        island_of.get(node.metadata.name, pool).nodes.append(node)
+    for pod in pods:
+        if pod.spec.node_name:
+            home = island_of.get(pod.spec.node_name, pool)
+        else:
+            home = apart.get(pod.metadata.labels.get(TENANCY_LABEL, ""), pool)
+        home.pods.append(pod)
+    return pool, apart
+
+
+def join(pool: Cluster, island: Cluster) -> Cluster:
+    """A pool with one more cluster in it, whose pods become Yunchi's as admission would make them."""
+    return Cluster(pool.nodes + island.nodes, pool.pods + [_naturalised(pod) for pod in island.pods])
+
+
+def _naturalised(pod: Pod) -> Pod:
+    if belongs_to_node(pod) or pod.spec.scheduler_name not in ("", "default-scheduler"):
+        return pod
+    tolerations = (*pod.spec.tolerations, Toleration(key=POOL_TAINT, operator="Exists"))
+    spec = msgspec.structs.replace(pod.spec, scheduler_name=SCHEDULER_NAME, tolerations=tolerations)
+    return msgspec.structs.replace(pod, spec=spec)
 
 
 def _guess(name: str, known: Collection[str]) -> str:

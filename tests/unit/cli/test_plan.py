@@ -74,8 +74,15 @@ def test_unplaced_is_3_with_reasons(fits: Path) -> None:
     [
         (["plan"], "Missing argument 'PATH...'"),
         (["plan", "nowhere.yaml"], "nowhere.yaml: no such file or folder"),
-        (["plan", QUICK, "-o", "html"], "-o html is not there yet"),
-        (["plan", QUICK, "--mode", "consolidate"], "--mode consolidate is not there yet"),
+        (["plan", QUICK, "--max-moves", "3"], "--max-moves needs --mode consolidate"),
+        (["plan", QUICK, "--mode", "repack", "--threshold", "0.5"], "--threshold needs --mode consolidate"),
+        (["plan", QUICK, "--mode", "consolidate", "--max-nodes", "x"], "neither a count such as 12 nor a share such"),
+        (["plan", QUICK, "--mode", "consolidate", "--max-nodes", "101%"], "'101%' is neither a count"),
+        (["plan", QUICK, "--mode", "consolidate", "--max-moves", "-1"], "Invalid value for '--max-moves'"),
+        (
+            ["plan", QUICK, "--merge", "suzhou"],
+            "--merge suzhou: no such CloudTenancy among the manifests; there are: none",
+        ),
         (["plan", QUICK, "--mode", "wrong"], "Invalid value for '--mode'"),
         (["plan", QUICK, "--seed", "-1"], "Invalid value for '--seed'"),
         (["plan", QUICK, "--lose-node", "nanjing-kunpeng-2"], "did you mean nanjing-kunpeng-1?"),
@@ -102,7 +109,7 @@ def test_a_typing_error_is_2_and_names_file_document_line_and_field(tmp_path: Pa
     )
 
 
-@pytest.mark.parametrize("form", ["table", "json", "yaml"])
+@pytest.mark.parametrize("form", ["table", "json", "yaml", "html"])
 def test_a_closed_pipe_gives_no_traceback(fits: Path, form: str) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -168,11 +175,62 @@ def conforms(value: Any, schema: Any, path: str = "$") -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "options", [(), ("--mode", "repack"), ("--lose-node", "suzhou-kunpeng-1"), ("--lose-zone", "320500")]
+    "options",
+    [(), ("--mode", "repack"), ("--lose-node", "suzhou-kunpeng-1"), ("--lose-zone", "320500"), ("--effort", "fast")],
 )
 def test_the_json_form_is_the_published_one(options: tuple[str, ...]) -> None:
     document = json.loads(run("plan", SMALL, "-o", "json", "-q", *options).stdout)
     assert conforms(document, SCHEMA) == []
+
+
+OWNED = {"ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "x", "controller": True}]}
+STEPS = {"curve": [{"saving": NUMBER, "moves": int, "nodes": int}], "waves": [[str]]}
+
+
+@pytest.fixture
+def owned(tmp_path: Path) -> Path:
+    """The small example as a cluster holds it: its pods are of controllers; one of them is protected by a budget."""
+    documents = list(yaml.safe_load_all(QUICK.read_text()))
+    for one in documents:
+        if one["kind"] == "Pod":
+            one["metadata"] |= OWNED
+    path = tmp_path / "owned.yaml"
+    path.write_text(yaml.safe_dump_all(documents))
+    return path
+
+
+def test_consolidation_moves_what_may_move(owned: Path) -> None:
+    document = json.loads(run("plan", owned, "--mode", "consolidate", "-o", "json", "-q").stdout)
+    assert conforms(document, SCHEMA | STEPS) == []
+    assert [(one["pod"], one["from"], one["to"]) for one in document["moves"]] == [
+        ("health/portal-0", "nanjing-kunpeng-1", "suzhou-kunpeng-1")
+    ]
+    assert document["emptiedNodes"] == ["nanjing-kunpeng-1"]
+    assert document["waves"] == [["health/portal-0"]]
+    assert document["cost"] == 25
+    assert len(document["keptNodes"]) == document["nodesUsed"]
+
+
+def test_a_disruption_budget_forbids_the_move(owned: Path) -> None:
+    budget = {
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "all", "namespace": "health"},
+        "spec": {"selector": {}, "minAvailable": "100%"},
+    }  # fmt: skip
+    path = owned.with_name("budget.json")
+    path.write_text(json.dumps(budget))
+    document = json.loads(run("plan", owned, path, "--mode", "consolidate", "-o", "json", "-q").stdout)
+    assert document["moves"] == []
+    reasons = {one["node"]: one["reason"] for one in document["keptNodes"]}
+    assert reasons["nanjing-kunpeng-1"].startswith("health/portal-0: PodDisruptionBudget health/all allows no")
+
+
+def test_the_table_says_what_moves_save_and_what_stays(owned: Path) -> None:
+    printed = run("plan", owned, "--mode", "consolidate", "-q").stdout
+    assert "Saves 1 of 4 nodes, cost 10, by moving 1 pod in 1 wave." in printed
+    assert "Emptied: nanjing-kunpeng-1" in printed
+    assert "Nodes that stay in use:" in printed
+    bare = run("plan", QUICK, "--mode", "consolidate", "-q").stdout
+    assert "  3 pods: no controller would recreate it" in bare
 
 
 def test_repack_of_the_example_frees_a_node() -> None:
@@ -196,7 +254,12 @@ def test_yaml_says_the_same_as_json() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [(), ("--mode", "repack", "--objective", "nodes", "--seed", "3", "--effort", "best")]
+    "options",
+    [
+        (),
+        ("--mode", "repack", "--objective", "nodes", "--seed", "3", "--effort", "best"),
+        ("--mode", "consolidate", "--max-moves", "3", "--max-nodes", "50%", "--threshold", "0.1"),
+    ],
 )
 def test_the_same_question_gets_the_same_bytes_but_for_seconds(options: tuple[str, ...]) -> None:
     answers = {
