@@ -1,137 +1,132 @@
-"""What must hold for every problem, tried on many small random ones."""
+"""What must hold for every problem, tried on many small random ones. YUNCHI_HUNT=20 tries many more."""
 
 from __future__ import annotations
 
-import itertools
-import random
+from dataclasses import replace
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from yunchi_placement import Constraints, Item, Node, NodeTerm, Problem, Requirement, Taint, Toleration, solve
+from support.oracles import SIZES, best_values, first_fit, tiers
+from support.problems import FEATURES, RESOURCES, Size, examples, problems, scaled, shuffled
+from yunchi_placement import Problem, Solution, solve
 from yunchi_placement.canonical import canonicalise
 from yunchi_placement.check import value, violations
 from yunchi_placement.greedy import greedy
+from yunchi_placement.validate import validate
 
-RESOURCES = ("cpu", "memory", "gpu")
-QUIET = (HealthCheck.too_slow,)
-KEYS, VALUES = st.sampled_from(["zone", "arch"]), st.sampled_from(["a", "b", "1", "2"])
-GROUPS = st.frozensets(st.sampled_from(["g", "h"]), max_size=2)
-
-requirements = st.one_of(
-    st.builds(
-        Requirement,
-        KEYS,
-        st.sampled_from(["In", "NotIn"]),
-        st.lists(VALUES, min_size=1, max_size=2).map(tuple),
-    ),
-    st.builds(Requirement, KEYS, st.sampled_from(["Exists", "DoesNotExist"])),
-    st.builds(Requirement, KEYS, st.sampled_from(["Gt", "Lt"]), st.just(("1",))),
-)
-terms = st.builds(
-    NodeTerm,
-    st.lists(requirements, max_size=2).map(tuple),
-    st.one_of(st.just(()), st.just((Requirement("metadata.name", "In", ("n0", "n1")),))),
-)
-constraints = st.one_of(
-    st.just(Constraints()),
-    st.builds(
-        Constraints,
-        st.one_of(st.just(()), st.tuples(st.tuples(KEYS, VALUES))),
-        st.one_of(st.none(), st.lists(terms, max_size=2).map(tuple)),
-        st.sampled_from([(), (Toleration("t", "Exists"),), (Toleration(None, "Exists"),)]),
-    ),
-)
-taints = st.sampled_from([(), (), (), (Taint("t", "v"),), (Taint("t", "v", "PreferNoSchedule"),)])
+OBJECTIVES = st.sampled_from(["cost", "nodes"])
+EFFORTS = st.sampled_from(["fast", "balanced"])
 
 
-@st.composite
-def problems(draw: st.DrawFn, nodes: int = 6, items: int = 14) -> Problem:
-    machines = []
-    for index in range(draw(st.integers(0, nodes))):
-        labels = draw(st.dictionaries(KEYS, VALUES, max_size=2))
-        capacity = (draw(st.integers(0, 12)), draw(st.integers(0, 12)), draw(st.sampled_from([0, 0, 4])))
-        machines.append(
-            Node(
-                f"n{index}",
-                capacity,
-                tuple(sorted(labels.items())),
-                draw(taints),
-                unschedulable=draw(st.sampled_from([False, False, False, True])),
-                cost=draw(st.integers(0, 5)) * 500_000,
-            )
-        )
-    pods = []
-    for index in range(draw(st.integers(0, items))):
-        fixed = draw(st.sampled_from([None, None, None, *[node.name for node in machines]]))
-        pods.append(
-            Item(
-                f"p{index}",
-                (draw(st.integers(0, 6)), draw(st.integers(0, 6)), draw(st.sampled_from([0, 0, 0, 1]))),
-                draw(constraints),
-                node=fixed,
-                keeps_node=draw(st.sampled_from([True, True, True, False])),
-                priority=draw(st.sampled_from([0, 0, 5])),
-                groups=draw(GROUPS),
-                avoids=draw(st.one_of(st.just(frozenset()), GROUPS)),
-            )
-        )
-    return Problem(RESOURCES, tuple(machines), tuple(pods))
+@given(problems())
+@examples(100)
+def test_the_problems_tried_are_sound(problem: Problem) -> None:
+    validate(problem)
 
 
-@given(problems(), st.sampled_from(["cost", "nodes"]), st.sampled_from(["fast", "balanced"]))
-@settings(max_examples=120, deadline=None, suppress_health_check=QUIET)
-def test_solutions_are_valid_and_no_worse_than_greedy(problem: Problem, objective: str, effort: str) -> None:
+@given(problems(), OBJECTIVES, EFFORTS)
+@examples(200)
+def test_solutions_meet_all_rules(problem: Problem, objective: str, effort: str) -> None:
     solution = solve(problem, objective=objective, effort=effort)
+    assert violations(problem, solution) == []
     assert violations(problem, solution.assignment) == []
+
+
+@pytest.mark.parametrize("feature", [feature for feature in FEATURES if feature not in ("running", "tiers")])
+def test_solutions_meet_each_rule_alone(feature: str) -> None:
+    """One rule on most items finds what the crowd of rules hides."""
+
+    @given(problems(Size(4, 10, 3), (feature, "running")), EFFORTS)
+    @examples(25)
+    def attempt(problem: Problem, effort: str) -> None:
+        assert violations(problem, solve(problem, effort=effort)) == []
+
+    attempt()
+
+
+@given(problems(), OBJECTIVES, EFFORTS)
+@examples(80)
+def test_solutions_tell_the_truth_about_themselves(problem: Problem, objective: str, effort: str) -> None:
+    solution = solve(problem, objective=objective, effort=effort)
     assert value(problem, solution.assignment) == (solution.cost, solution.nodes_used)
-    incumbent = greedy(canonicalise(problem), objective)
-    tiers: dict[int, list[int]] = {}
-    for item, name in zip(problem.items, solution.assignment, strict=True):
-        if item.node is None:
-            tiers.setdefault(item.priority, []).append(int(name is not None))
-    ours = tuple(sum(tiers[priority]) for priority in sorted(tiers, reverse=True))
-    theirs = incumbent.placed_by_tier()
-    assert all(a >= b for a, b in zip(ours, theirs, strict=True))
-    if ours == theirs:
-        worth = solution.cost if objective == "cost" else solution.nodes_used
-        assert worth <= incumbent.value().of(objective)
-    assert {entry.item for entry in solution.unplaced} == {
-        index for index, name in enumerate(solution.assignment) if name is None
-    }
+    without = [index for index, name in enumerate(solution.assignment) if name is None]
+    assert sorted(entry.item for entry in solution.unplaced) == without
     for entry in solution.unplaced:
         assert entry.fix
-        assert sum(reason.nodes for reason in entry.reasons) == len(problem.nodes)
+        assert entry.reasons or not problem.nodes
+        assert all(reason.nodes > 0 for reason in entry.reasons)
+    assert solution.gap >= 0.0
+    assert solution.bound.cost <= solution.cost
+    assert solution.bound.nodes <= solution.nodes_used
 
 
-@given(problems(nodes=3, items=5), st.sampled_from(["cost", "nodes"]), st.sampled_from(["fast", "balanced"]))
-@settings(max_examples=120, deadline=None, suppress_health_check=QUIET)
+@given(problems(), OBJECTIVES, EFFORTS)
+@examples(80)
+def test_solutions_place_as_much_as_first_fit(problem: Problem, objective: str, effort: str) -> None:
+    solution = solve(problem, objective=objective, effort=effort)
+    ours = tiers(problem, solution.assignment)
+    for name, size in SIZES.items():
+        assert ours >= tiers(problem, first_fit(problem, size)), name
+
+
+@given(problems(), OBJECTIVES, EFFORTS)
+@examples(80)
+def test_solutions_are_no_worse_than_greedy(problem: Problem, objective: str, effort: str) -> None:
+    solution = solve(problem, objective=objective, effort=effort)
+    incumbent = greedy(canonicalise(problem), objective)
+    ours, theirs = tuple(tiers(problem, solution.assignment)), tuple(incumbent.placed_by_tier())
+    assert ours >= theirs
+    if ours == theirs:
+        assert worth(solution, objective) <= incumbent.value().of(objective)
+
+
+@given(problems(Size(3, 4, 2)), OBJECTIVES, EFFORTS)
+@examples(80)
 def test_the_bound_is_below_the_optimum(problem: Problem, objective: str, effort: str) -> None:
     solution = solve(problem, objective=objective, effort=effort)
-    least_cost, least_nodes = best_by_trying_all(problem, solution.assignment)
-    assert solution.bound.cost <= least_cost
-    assert solution.bound.nodes <= least_nodes
+    placed = [index for index in solution.order if solution.assignment[index] is not None]
+    best = best_values(problem, placed)
+    assert best is not None, "the answer itself is no valid placement"
+    assert solution.bound.cost <= best[0]
+    assert solution.bound.nodes <= best[1]
 
 
-def best_by_trying_all(problem: Problem, answer: tuple[str | None, ...]) -> tuple[int, int]:
-    """Least cost and least nodes over all valid placements of the items that the answer places."""
-    names = [node.name for node in problem.nodes]
-    open_choices = [
-        [answer[index]] if item.node is not None or answer[index] is None else names
-        for index, item in enumerate(problem.items)
-    ]
-    values = [value(problem, choice) for choice in itertools.product(*open_choices) if not violations(problem, choice)]
-    return min(cost for cost, _ in values), min(count for _, count in values)
-
-
-@given(problems(), st.integers(0, 1 << 30))
-@settings(max_examples=40, deadline=None, suppress_health_check=QUIET)
-def test_the_order_of_the_input_does_not_matter(problem: Problem, shuffle: int) -> None:
-    rng = random.Random(shuffle)
-    nodes, items = list(problem.nodes), list(problem.items)
-    rng.shuffle(nodes)
-    rng.shuffle(items)
-    other = Problem(problem.resources, tuple(nodes), tuple(items))
-    first, second = solve(problem), solve(other)
+@given(problems(), st.integers(0, 1 << 30), OBJECTIVES)
+@examples(50)
+def test_the_order_of_the_input_does_not_matter(problem: Problem, seed: int, objective: str) -> None:
+    first, second = solve(problem, objective=objective), solve(shuffled(problem, seed), objective=objective)
     assert (first.cost, first.nodes_used, first.bound) == (second.cost, second.nodes_used, second.bound)
-    assert first == solve(problem)
+    assert len(first.unplaced) == len(second.unplaced)
+
+
+@given(problems(), st.integers(0, len(RESOURCES) - 1), st.sampled_from([2, 10, 1 << 30]), OBJECTIVES)
+@examples(50)
+def test_the_unit_of_a_resource_does_not_matter(problem: Problem, column: int, factor: int, objective: str) -> None:
+    first, second = solve(problem, objective=objective), solve(scaled(problem, column, factor), objective=objective)
+    assert (first.cost, first.nodes_used) == (second.cost, second.nodes_used)
+    assert len(first.unplaced) == len(second.unplaced)
+
+
+@given(problems(), OBJECTIVES, EFFORTS)
+@examples(50)
+def test_the_same_question_gets_the_same_answer(problem: Problem, objective: str, effort: str) -> None:
+    assert solve(problem, objective=objective, effort=effort) == solve(problem, objective=objective, effort=effort)
+
+
+@given(problems(features=()))
+@examples(30)
+def test_an_item_alone_is_placed_if_it_fits(problem: Problem) -> None:
+    """Nothing stands in the way but room."""
+    assume(problem.items and problem.nodes)
+    alone = replace(problem, items=problem.items[:1])
+    fits = any(
+        all(asked <= room for asked, room in zip(alone.items[0].requests, node.capacity, strict=True))
+        for node in alone.nodes
+    )
+    assert (solve(alone).assignment[0] is not None) == fits
+
+
+def worth(solution: Solution, objective: str) -> int:
+    return solution.cost if objective == "cost" else solution.nodes_used
