@@ -19,7 +19,8 @@ FIGURES = ("Pool", "Zone", "Architecture", "Nodes", "Used before", "Used after",
 def page(planned: Planned, seconds: float) -> str:
     """The whole page."""
     plan = planned.plan
-    waves = "" if plan.steps is None else f" in {len(plan.steps.waves)} waves"
+    count = len(plan.steps.waves) if plan.steps else 0
+    waves = f" in {count} {'wave' if count == 1 else 'waves'}" if count else ""
     body = [
         f"<h1>Yunchi 云池: {text(planned.options.mode)} plan</h1>",
         f'<p class="quiet">{text(_question(planned))}</p>',

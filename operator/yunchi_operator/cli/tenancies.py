@@ -10,12 +10,12 @@ from yunchi_operator.api.kinds import CloudTenancy
 from yunchi_operator.api.manifests import Inventory
 from yunchi_operator.api.names import ARCH_LABEL, GROUP, HOSTNAME_LABEL, SYSTEM_NAMESPACE, ZONE_LABEL
 from yunchi_operator.api.objects import ConfigMap
+from yunchi_operator.scheduling.movable import OUTSIDE
+from yunchi_operator.scheduling.nodes import Pools
 from yunchi_operator.scheduling.whatif import TENANCY_LABEL, Cluster, islands, join
 from yunchi_operator.tenancy import hosts
 from yunchi_operator.tenancy.hosts import Host
 
-OUTSIDE: Final = "outside Kubernetes"
-"""In the place of a scheduler's name, for what runs on hosts of a host list: it stays."""
 PODS_PER_HOST: Final = "110"
 """What a kubelet takes when nobody says otherwise."""
 CPU_MODEL_LABEL: Final = f"{GROUP}/cpu-model"
@@ -34,10 +34,23 @@ def merged(inventory: Inventory, wanted: Sequence[str], warn: Callable[[str], No
             there = ", ".join(sorted(tenancies.keys() | apart.keys())) or "none"
             raise ValueError(f"--merge {name}: no such CloudTenancy among the manifests; there are: {there}")
         island = apart.pop(name, None) or _listed(tenancies[name], inventory, pool, warn)
+        _tell_costs(name, island, inventory, warn)
         pool = join(pool, island)
     for name, island in sorted(apart.items()):
-        warn(f"the {len(island.nodes)} nodes of CloudTenancy {name} are not in the pool; --merge {name} adds them")
+        there = _count(len(island.nodes), "node")
+        warn(f"not in the pool: {there} of CloudTenancy {name}; --merge {name} adds what it has")
     return pool
+
+
+def _tell_costs(name: str, island: Cluster, inventory: Inventory, warn: Callable[[str], None]) -> None:
+    """A cost that nobody set would decide which nodes are kept."""
+    pools = Pools(inventory.pools)
+    outside = sum(not pools.of(node)[0] for node in island.nodes)
+    if outside and inventory.pools:
+        warn(
+            f"in no NodePool, at cost 1: {_count(outside, 'node')} of CloudTenancy {name}; a NodePool can select by "
+            f"{TENANCY_LABEL} or {CPU_MODEL_LABEL}"
+        )
 
 
 def _listed(tenancy: CloudTenancy, inventory: Inventory, pool: Cluster, warn: Callable[[str], None]) -> Cluster:
@@ -56,11 +69,15 @@ def _listed(tenancy: CloudTenancy, inventory: Inventory, pool: Cluster, warn: Ca
     known = {node.metadata.name for node in pool.nodes}
     new = [host for host in found if host.name not in known]
     if len(new) < len(found):
-        warn(f"{len(found) - len(new)} hosts of CloudTenancy {name} are nodes of the pool already: counted once")
+        warn(f"in the pool already, counted once: {_count(len(found) - len(new), 'host')} of CloudTenancy {name}")
     if silent := sum(_use(host) is None for host in new):
-        warn(f"{silent} hosts of CloudTenancy {name} do not tell what they use: counted as empty")
+        warn(f"counted as empty, as the list does not tell what they use: {_count(silent, 'host')} of {name}")
     zone = tenancy.spec.division[:6]
     return Cluster([_node(host, name, zone) for host in new], [pod for host in new for pod in _occupants(host, name)])
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def _text(tenancy: str, name: str, key: str, config_maps: Sequence[ConfigMap]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from yunchi_operator.api.core import Pod
 from yunchi_operator.api.disruption import PodDisruptionBudget, scaled
@@ -14,7 +15,9 @@ from yunchi_operator.scheduling.facts import PodFacts
 from yunchi_operator.scheduling.selectors import compiled, matches
 from yunchi_placement import Budget
 
-NO_CONTROLLER = "no controller would recreate it"
+NO_CONTROLLER: Final = "no controller would recreate it"
+OUTSIDE: Final = "outside Kubernetes"
+"""In the place of a scheduler's name, for what runs on hosts of a host list."""
 
 
 class Movability:
@@ -101,6 +104,13 @@ def owner_of(pod: Pod) -> str:
         if owner.controller:
             return f"{pod.metadata.namespace or 'default'}/{owner.kind}/{owner.name}"
     return ""
+
+
+def foreign(pod: Pod) -> str:
+    """Why a pod stays that is not Yunchi's."""
+    if pod.spec.scheduler_name == OUTSIDE:
+        return f"it runs {OUTSIDE}"
+    return f"scheduler {pod.spec.scheduler_name} looks after it"
 
 
 def unmodelled(rule: str) -> str:

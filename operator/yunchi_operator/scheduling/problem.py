@@ -22,7 +22,7 @@ from yunchi_operator.scheduling.anti_affinity import (
     entangled,
 )
 from yunchi_operator.scheduling.facts import PodFacts, pod_facts
-from yunchi_operator.scheduling.movable import Movability, owner_of, unmodelled
+from yunchi_operator.scheduling.movable import Movability, foreign, owner_of, unmodelled
 from yunchi_operator.scheduling.nodes import Pools, allocatable, engine_node
 from yunchi_placement import Budget, Item, Problem
 from yunchi_placement import Node as EngineNode
@@ -324,7 +324,7 @@ def _running_item(item: Item, sorter: _Sorter, movability: Movability, pod: Pod)
         return replace(item, node=sorter.home[item.name], movable=True, owner=owner_of(pod), budgets=budgets)
     if item.node is None:
         return item
-    return replace(item, stays=sorter.kept.get(item.name) or f"scheduler {pod.spec.scheduler_name} looks after it")
+    return replace(item, stays=sorter.kept.get(item.name) or foreign(pod))
 
 
 def _nodes(
