@@ -149,7 +149,8 @@ class Item:
         avoids: groups of which no member may share its node, in both directions.
         gang: name of its gang in `Problem.gangs`, or "".
         budgets: names of the disruption budgets that cover it.
-        cards: for a running item, the cards that it holds, by number, where that is known (see `Cards`).
+        cards: for a running item, the numbers of the cards that it holds, where that is known; kind by kind in the
+            order of `Problem.cards`.
     """
 
     name: str

@@ -63,7 +63,8 @@ class Solution:
 
     Attributes:
         order: the newly placed items, in an order in which each one meets all rules when it is placed.
-        cards: for items that hold cards (newly placed ones), item and card numbers on its node.
+        cards: for newly placed items that hold cards, item and card numbers on its node, kind by kind in the order
+            of `Problem.cards`.
     """
 
     assignment: tuple[str | None, ...]

@@ -109,8 +109,17 @@ def solution_of(
         gap=gap,
         stages=stages,
         order=tuple(index[item] for item in (*state.log, *_untied(state))),
-        cards=tuple(sorted((index[item], cards) for (item, _), cards in state.held.items())),
+        cards=_cards(state),
     )
+
+
+def _cards(state: State) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """Card numbers by item, one kind of cards after the other."""
+    numbers: dict[int, tuple[int, ...]] = {}
+    for (item, _), cards in sorted(state.held.items()):
+        index = state.instance.item_index[item]
+        numbers[index] = (*numbers.get(index, ()), *cards)
+    return tuple(sorted(numbers.items()))
 
 
 def _untied(state: State) -> list[int]:

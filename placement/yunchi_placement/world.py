@@ -112,13 +112,19 @@ class World:
         np.add.at(base.keepers, rows, np.array([item.keeps_node for item in running], dtype=np.int64))
         for row, item in zip(rows.tolist(), running, strict=True):
             self.relate(item, row, 1)
-        for table in base.cards:
+        self._seat(sorted(running, key=lambda item: (not item.cards, item.name)))
+
+    def _seat(self, running: Sequence[Item]) -> None:
+        """Put running items on their cards: the known ones first, then the largest, on the fullest that fits."""
+        told: dict[str, tuple[int, ...]] = {item.name: item.cards for item in running if item.cards}
+        for table in self.base.cards:
             asked = [item for item in running if item.requests[table.resource]]
-            asked.sort(key=lambda item: (not item.cards, -item.requests[table.resource], item.name))
-            for item in asked:
+            for item in sorted(asked, key=lambda item: (not item.cards, -item.requests[table.resource])):
                 row, amount = self.position[item.node or ""], item.requests[table.resource]
-                if item.cards and max(item.cards) < table.free.shape[1]:
-                    table.hold(row, amount, item.cards)
+                needed = -(-amount // table.units)
+                known, told[item.name] = told.get(item.name, ())[:needed], told.get(item.name, ())[needed:]
+                if len(known) == needed and max(known) < table.free.shape[1]:
+                    table.hold(row, amount, known)
                 else:
                     table.take(row, amount)
 
