@@ -1,13 +1,17 @@
 """The whole command on the made-up province: `python bench/plan_cli.py` writes manifests, runs `yunchi plan`, prints.
 
-What it measures is what a user waits for: reading 11,000 manifests, stating the problem, solving, printing. The engine
-alone, beside its baselines, is `bench/plan_province.py`.
+What it measures is what a user waits for: reading 11,000 manifests, stating the problem, solving, printing; `--nodes
+15000 --pods 150000 --seeds 1 --effort fast` is the largest case. The engine alone, beside its baselines, is
+`bench/plan_province.py`.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import math
+import re
 import resource
 import subprocess
 import sys
@@ -82,12 +86,25 @@ def pools(problem: Problem) -> list[Manifest]:
     return found
 
 
-def measure(path: Path) -> tuple[Mapping[str, Any], float]:
-    """Run the command on a file: its answer, and the seconds from start to end of the process."""
-    command = [sys.executable, "-m", "yunchi_operator.cli.main", "plan", str(path), "--mode", "repack", "-o", "json"]
+def measure(path: Path, mode: str, effort: str) -> tuple[Mapping[str, Any], float, float]:
+    """Run the command on a file: its answer, the seconds until all was read, and until the process ended."""
+    options = ["--mode", mode, "--effort", effort, "-o", "json"]
+    command = [sys.executable, "-m", "yunchi_operator.cli.main", "plan", str(path), *options]
     started = time.perf_counter()
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
-    return json.loads(done.stdout), time.perf_counter() - started
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - started
+    read = re.search(r"([0-9.]+)s stating the problem", done.stderr)
+    return json.loads(done.stdout), float(read[1]) if read else math.nan, seconds
+
+
+def write_list(path: Path, problem: Problem) -> None:
+    """A List of all manifests, an item at a time."""
+    items = itertools.chain(pools(problem), map(node_manifest, problem.nodes), map(pod_manifest, problem.items))
+    with path.open("w") as file:
+        file.write('{"apiVersion": "v1", "kind": "List", "items": [\n')
+        for number, item in enumerate(items):
+            file.write((",\n" if number else "") + json.dumps(item))
+        file.write("]}\n")
 
 
 def main() -> None:
@@ -96,19 +113,22 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--pods", type=int, default=10_000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--mode", choices=["schedule", "repack"], default="repack")
+    parser.add_argument("--effort", choices=["fast", "balanced", "best"], default="balanced")
     arguments = parser.parse_args()
-    print(f"yunchi plan --mode repack, {arguments.nodes} nodes, {arguments.pods} pods, JSON manifests")
-    print(f"{'seed':>4}{'cost':>10}{'bound':>10}{'gap %':>8}{'nodes':>8}{'unplaced':>10}{'seconds':>9}")
+    shown = f"--mode {arguments.mode} --effort {arguments.effort}"
+    print(f"yunchi plan {shown}, {arguments.nodes} nodes, {arguments.pods} pods, JSON manifests")
+    heads = f"{'seed':>4}{'MB':>7}{'cost':>10}{'bound':>10}{'gap %':>8}{'nodes':>8}{'unplaced':>10}"
+    print(f"{heads}{'read s':>8}{'all s':>8}")
     with tempfile.TemporaryDirectory() as folder:
         for seed in arguments.seeds:
-            problem = province(arguments.nodes, arguments.pods, seed)
-            items = [*pools(problem), *map(node_manifest, problem.nodes), *map(pod_manifest, problem.items)]
             path = Path(folder) / f"{seed}.json"
-            path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
-            answer, seconds = measure(path)
+            write_list(path, province(arguments.nodes, arguments.pods, seed))
+            answer, read, seconds = measure(path, arguments.mode, arguments.effort)
             bound, gap = float(answer["bound"]["cost"]), 100 * answer["gap"]
-            cells = f"{float(answer['cost']):>10,.0f}{bound:>10,.0f}{gap:>8.2f}{answer['nodesUsed']:>8}"
-            print(f"{seed:>4}{cells}{len(answer['unplaced']):>10}{seconds:>9.1f}")
+            cells = f"{path.stat().st_size / 1e6:>7.1f}{float(answer['cost']):>10,.0f}{bound:>10,.0f}{gap:>8.2f}"
+            cells += f"{answer['nodesUsed']:>8}{len(answer['unplaced']):>10}{read:>8.1f}{seconds:>8.1f}"
+            print(f"{seed:>4}{cells}")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     print(f"peak memory of the command: {peak} MiB")
 
