@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from yunchi_placement import Item, Problem
 from yunchi_placement.check import Board, value, violations
 
-Size = Callable[[Problem, Item], tuple[float, ...]]
+Measure = Callable[[Problem, Item], tuple[float, ...]]
 
 
-def first_fit(problem: Problem, size: Size) -> list[str | None]:
+def first_fit(problem: Problem, size: Measure) -> list[str | None]:
     """Each item on the first node that takes it; high priority first, then big ones. A gang that falls short stays out.
 
     Whether cards are left is asked of the checker, which seats new items on cards as it likes.
@@ -28,7 +28,7 @@ def first_fit(problem: Problem, size: Size) -> list[str | None]:
         banned |= short
 
 
-def _one_pass(problem: Problem, size: Size, banned: set[str]) -> list[str | None]:
+def _one_pass(problem: Problem, size: Measure, banned: set[str]) -> list[str | None]:
     board, answer = _start(problem)
     seats = Seats(problem)
     pending = [index for index, item in enumerate(problem.items) if item.node is None and item.gang not in banned]
@@ -91,12 +91,11 @@ class Seats:
         return True
 
 
-SIZES: Mapping[str, Size] = {
+SIZES: Mapping[str, Measure] = {
     "sum": lambda problem, item: (sum(shares(problem, item)),),
     "largest": lambda problem, item: (max(shares(problem, item), default=0.0),),
     "lexicographic": lambda _, item: tuple(float(amount) for amount in item.requests),
     "backwards": lambda _, item: tuple(float(amount) for amount in reversed(item.requests)),
-    "as told": lambda _problem, _item: (0.0,),
 }
 
 

@@ -36,12 +36,11 @@ def violations(
     sites = sites_of(problem)
     places = {index: sites[name] for index, name in enumerate(answer) if name in sites}
     wrong = _misplaced(problem, answer, sites)
-    new = [index for index in places if problem.items[index].node is None]
     if order is not None:
+        new = [index for index, name in enumerate(answer) if name is not None and problem.items[index].node is None]
         wrong += _misordered(problem, new, order)
-        newly = set(new)
-        named = [index for index in dict.fromkeys(order) if index in newly]
-        wrong += _replay(problem, places, list(dict.fromkeys([*named, *new])))
+        newly = places.keys() & set(new)
+        wrong += _replay(problem, places, [index for index in dict.fromkeys([*order, *new]) if index in newly])
     else:
         wrong += _replay(problem, places, simple_order(problem, places), lenient=True)
     if problem.cards or cards:

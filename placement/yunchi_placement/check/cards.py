@@ -33,12 +33,13 @@ def card_violations(
 def _held(
     problem: Problem, assignment: Sequence[str | None], cards: Sequence[tuple[int, tuple[int, ...]]] | None
 ) -> tuple[list[str], dict[int, tuple[int, ...]]]:
-    """The cards of each item, as far as they are known."""
+    """The cards of each item, as far as they are known. An item with cards of two kinds may be told twice."""
     wrong = []
-    held = {index: item.cards for index, item in enumerate(problem.items) if item.node is not None and item.cards}
-    given = Counter(index for index, _ in cards or ())
-    wrong += [f"the cards of item {index} are told {times} times" for index, times in given.items() if times > 1]
+    told: dict[int, tuple[int, ...]] = {}
     for index, numbers in cards or ():
+        told[index] = told.get(index, ()) + numbers
+    held = {index: item.cards for index, item in enumerate(problem.items) if item.node is not None and item.cards}
+    for index, numbers in told.items():
         if not 0 <= index < len(problem.items) or assignment[index] is None:
             wrong.append(f"cards are told for item {index}, which is not placed")
             continue
@@ -124,7 +125,7 @@ class _Bench:
         """Units in use per card, and the cards that a new item sits on."""
         loads, shared = [0] * self._count, set()
         for index, numbers in seated.items():
-            for number in numbers:
+            for number in set(numbers):
                 if 0 <= number < self._count:
                     loads[number] += min(self._units, self._items[index].requests[self._column])
                     if self._items[index].node is None:

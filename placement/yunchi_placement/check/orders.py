@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from yunchi_placement.check.books import Nearness
+from yunchi_placement.check.books import Nearness, wanted
 from yunchi_placement.check.sites import Site
 from yunchi_placement.problem import Item, Problem
 
@@ -22,9 +22,9 @@ def simple_order(problem: Problem, places: Mapping[int, Site]) -> list[int]:
         order, stuck = _settle(problem, places, starters)
         more = []
         for index in stuck:
-            kind = problem.items[index].near
-            if kind not in tried:
-                tried.add(kind)
+            item = problem.items[index]
+            if wanted(item) <= item.groups and item.near not in tried:
+                tried.add(item.near)
                 more.append(index)
         if not more:
             return order + stuck

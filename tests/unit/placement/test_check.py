@@ -1,0 +1,432 @@
+"""The checker, rule by rule: an answer that it accepts beside one that it refuses, and what it says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from yunchi_placement import (
+    Apart,
+    Bound,
+    Cap,
+    Cards,
+    Constraints,
+    Gang,
+    Headroom,
+    HostPort,
+    Item,
+    Near,
+    Node,
+    NodeTerm,
+    Problem,
+    Requirement,
+    Solution,
+    Spread,
+    Taint,
+    Toleration,
+)
+from yunchi_placement.check import value, violations
+from yunchi_placement.check.orders import simple_order
+from yunchi_placement.check.sites import sites_of
+
+HOST = "kubernetes.io/hostname"
+G, H = frozenset("g"), frozenset("h")
+
+
+def node(name: str, zone: str = "1", **more: Any) -> Node:
+    """A node in a zone with its host label; an empty zone is no label."""
+    labels = ((HOST, name), ("zone", zone)) if zone else ((HOST, name),)
+    return Node(name, more.pop("capacity", (10,)), more.pop("labels", labels), **more)
+
+
+def pod(name: str = "p", request: int = 1, **more: Any) -> Item:
+    return Item(name, (request,), **more)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Items and answers side by side; `said` is part of the only complaint, empty if there is none."""
+
+    nodes: tuple[Node, ...]
+    placed: tuple[tuple[Item, str | None], ...]
+    said: str = ""
+    more: dict[str, Any] | None = None
+    cards: tuple[tuple[int, tuple[int, ...]], ...] | None = None
+    ordered: bool = True
+
+    def complaints(self) -> list[str]:
+        items = tuple(item for item, _ in self.placed)
+        problem = Problem(("cpu",), self.nodes, items, **(self.more or {}))
+        answer = tuple(name for _, name in self.placed)
+        order = [index for index, (item, name) in enumerate(self.placed) if item.node is None and name is not None]
+        return violations(problem, answer, order if self.ordered else None, self.cards)
+
+
+def one(item: Item, target: Node, said: str = "") -> Case:
+    return Case((target,), ((item, target.name),), said)
+
+
+def tolerating(*parts: Any) -> Item:
+    return pod(constraints=Constraints(tolerations=(Toleration(*parts),)))
+
+
+def requiring(*requirements: Requirement, fields: tuple[Requirement, ...] = ()) -> Item:
+    return pod(constraints=Constraints(required=(NodeTerm(requirements, fields),)))
+
+
+CORDONED, TAINTED = node("n", unschedulable=True), node("n", taints=(Taint("k", "v"),))
+EXECUTE = node("n", taints=(Taint("k", "v", "NoExecute"),))
+NUMBERED = node("n", labels=(("cores", "64"), ("arch", "arm")))
+
+ON_ITS_OWN = {
+    "room": one(pod(request=10), node("n")),
+    "no room": one(pod(request=11), node("n"), "cpu holds 11 of 10"),
+    "beside another": Case((node("n"),), ((pod("a", 5), "n"), (pod("b", 6), "n")), "b on n: cpu holds 11 of 10"),
+    "asks nothing of an overfull node": Case((node("n"),), ((pod("r", 11, node="n"), "n"), (pod(request=0), "n"))),
+    "cordon": one(pod(), CORDONED, "the node is cordoned"),
+    "cordon tolerated": one(tolerating("node.kubernetes.io/unschedulable", "Exists"), CORDONED),
+    "cordon tolerated by all": one(tolerating(None, "Exists"), CORDONED),
+    "cordon tolerated for another effect": one(
+        tolerating("node.kubernetes.io/unschedulable", "Exists", "", "NoExecute"), CORDONED, "cordoned"
+    ),
+    "taint": one(pod(), TAINTED, "taint k is not tolerated"),
+    "soft taint": one(pod(), node("n", taints=(Taint("k", "v", "PreferNoSchedule"),))),
+    "execute taint": one(pod(), EXECUTE, "taint k is not tolerated"),
+    "taint tolerated": one(tolerating("k", "Equal", "v", "NoSchedule"), TAINTED),
+    "taint of another value": one(tolerating("k", "Equal", "w"), TAINTED, "taint k"),
+    "taint of any value": one(tolerating("k", "Exists", "w"), TAINTED),
+    "taint of another key": one(tolerating("l", "Exists"), TAINTED, "taint k"),
+    "taint of another effect": one(tolerating("k", "Exists", "", "NoSchedule"), EXECUTE, "taint k"),
+    "no key and Equal": one(tolerating(None, "Equal", "v"), TAINTED),
+    "selector": one(pod(constraints=Constraints((("zone", "1"),))), node("n")),
+    "selector elsewhere": one(pod(constraints=Constraints((("zone", "2"),))), node("n"), "selector zone=2 does not"),
+    "no term": one(pod(constraints=Constraints(required=())), node("n"), "no required term matches"),
+    "empty term": one(requiring(), node("n"), "no required term matches"),
+    "one term of two": one(
+        pod(constraints=Constraints(required=(NodeTerm(), NodeTerm((Requirement("zone", "Exists"),))))), node("n")
+    ),
+    "one requirement of two": one(
+        requiring(Requirement("zone", "Exists"), Requirement("rack", "Exists")), node("n"), "no required term"
+    ),
+    "field": one(requiring(fields=(Requirement("metadata.name", "In", ("n",)),)), node("n")),
+    "field elsewhere": one(requiring(fields=(Requirement("metadata.name", "NotIn", ("n",)),)), node("n"), "no requ"),
+    "label and field": one(
+        requiring(Requirement("rack", "Exists"), fields=(Requirement("metadata.name", "In", ("n",)),)),
+        node("n"),
+        "no required term",
+    ),
+}
+OPERATORS = {
+    ("arch", "In", ("arm", "x86")): True,
+    ("arch", "In", ("x86",)): False,
+    ("none", "In", ("x86",)): False,
+    ("arch", "NotIn", ("x86",)): True,
+    ("arch", "NotIn", ("arm",)): False,
+    ("none", "NotIn", ("arm",)): True,
+    ("arch", "Exists"): True,
+    ("none", "Exists"): False,
+    ("arch", "DoesNotExist"): False,
+    ("none", "DoesNotExist"): True,
+    ("cores", "Gt", ("63",)): True,
+    ("cores", "Gt", ("64",)): False,
+    ("cores", "Lt", ("65",)): True,
+    ("cores", "Lt", ("64",)): False,
+    ("cores", "Lt", ("+65",)): True,
+    ("arch", "Lt", ("65",)): False,
+    ("none", "Gt", ("-1",)): False,
+    ("cores", "Gt", ("1_0",)): False,
+    ("cores", "Lt", (str(2**63 - 1),)): True,
+    ("cores", "Lt", (str(2**63),)): False,
+    ("cores", "Gt", (str(-(2**63)),)): True,
+    ("cores", "Gt", (str(-(2**63) - 1),)): False,
+}
+
+TWO = (node("n"), node("m"))
+ZONES = (node("n", "1"), node("m", "2"), node("o", "2"))
+
+
+def pair(first: dict[str, Any], second: dict[str, Any], where: str = "nn", said: str = "", **more: Any) -> Case:
+    """Two items on nodes n and m of zone 1, o of zone 2 and x of none."""
+    nodes = (node("n"), node("m"), node("o", "2"), node("x", ""))
+    return Case(nodes, ((pod("a", **first), where[0]), (pod("b", **second), where[1])), said, **more)
+
+
+APART = {"groups": G, "apart": (Apart("zone", "g"),)}
+NEAR = {"near": (Near("zone", "g"),)}
+SELF = {"groups": G, "near": (Near("zone", "g"),)}
+TWO_KEYS = {"groups": G, "near": (Near("zone", "g"), Near(HOST, "g"))}
+TWO_GROUPS = {"near": (Near("zone", "g"), Near("zone", "h"))}
+PORT, UDP = frozenset({HostPort(80)}), frozenset({HostPort(80, "UDP")})
+FIRST, SECOND = frozenset({HostPort(80, ip="10.0.0.1")}), frozenset({HostPort(80, ip="10.0.0.2")})
+
+AMONG_OTHERS = {
+    "avoids": pair({"avoids": G}, {"groups": G}, "nn", "b and a may not share a node: a avoids g"),
+    "is avoided": pair({"groups": G}, {"avoids": G}, "nn", "b and a may not share a node: it avoids g"),
+    "avoids on another node": pair({"groups": G}, {"avoids": G}, "nm"),
+    "avoids another group": pair({"groups": H}, {"avoids": G}, "nn"),
+    "avoids itself alone": pair({"avoids": G, "groups": G}, {}, "nn"),
+    "avoids the running": pair({"groups": G, "node": "n"}, {"avoids": G}, "nn", "it avoids g"),
+    "running ones may quarrel": pair({"groups": G, "node": "n"}, {"avoids": G, "node": "n"}),
+    "apart": pair(APART, {"groups": G}, "nm", "b on m: a keeps g out of its zone"),
+    "apart backwards": pair({"groups": G}, APART, "nm", "b on m: a of g is in its zone"),
+    "apart in another zone": pair(APART, {"groups": G}, "no"),
+    "apart of another group": pair(APART, {"groups": H}, "nn"),
+    "apart without the label": pair(APART, {"groups": G}, "nx"),
+    "apart where none has the label": pair(APART, {"groups": G}, "xx"),
+    "near": pair({"groups": G}, NEAR, "nm"),
+    "near in another zone": pair({"groups": G}, NEAR, "no", "b on o: nothing of g is in its zone"),
+    "near before it comes": pair(NEAR, {"groups": G}, "nm", "a on n: nothing of g"),
+    "near before it comes, no order told": pair(NEAR, {"groups": G}, "nm", ordered=False),
+    "near without the label": pair({"groups": G}, NEAR, "nx", "b on x: the node has no label zone to be near on"),
+    "near the running": pair({"groups": G, "node": "n"}, NEAR, "nm"),
+    "the first of its set": pair(SELF, SELF, "nm"),
+    "the first of its set has the label": pair(SELF, {}, "xn", "a on x: the node has no label zone"),
+    "the second of its set": pair(SELF, SELF, "no", "b on o: nothing of g"),
+    "first, but not of the set": pair(NEAR, {}, "nn", "a on n: nothing of g"),
+    "first where others have no label": pair({"groups": G}, SELF, "xn"),
+    "first after another": pair({"groups": G}, SELF, "no", "b on o: nothing of g"),
+    "first after another, no order told": pair({"groups": G}, SELF, "no", ordered=False),
+    "first after the running": pair({"groups": G, "node": "n"}, SELF, "no", "b on o: nothing of g", ordered=False),
+    "near by two keys": pair({"groups": G}, TWO_KEYS, "nn"),
+    "near by one key of two": pair({"groups": G}, TWO_KEYS, "nm", "b on m: nothing of g is in its zone, kuber"),
+    "near a member of both groups": pair({"groups": G | H}, TWO_GROUPS, "nm"),
+    "near a member of one group of two": pair({"groups": G}, TWO_GROUPS, "nm", "nothing of g, h is in its zone"),
+    "port": pair({"ports": PORT}, {"ports": PORT}, "nn", "b on n: host port 80/TCP is taken by a"),
+    "port on another node": pair({"ports": PORT}, {"ports": PORT}, "nm"),
+    "port of the running": pair({"ports": PORT, "node": "n"}, {"ports": PORT}, "nn", "taken by a"),
+    "another port": pair({"ports": PORT}, {"ports": frozenset({HostPort(81)})}, "nn"),
+    "another protocol": pair({"ports": PORT}, {"ports": UDP}, "nn"),
+    "another address": pair({"ports": FIRST}, {"ports": SECOND}, "nn"),
+    "the same address": pair({"ports": FIRST}, {"ports": FIRST}, "nn", "taken by a"),
+    "all addresses later": pair({"ports": FIRST}, {"ports": PORT}, "nn", "taken by a"),
+    "all addresses before": pair({"ports": PORT}, {"ports": FIRST}, "nn", "taken by a"),
+    "running elsewhere": Case(TWO, ((pod(node="n"), "m"),), "p is fixed to n and answered with m"),
+    "running left out": Case(TWO, ((pod(node="n"), None),), "p is fixed to n and answered with None"),
+    "gone": Case(TWO, ((pod(node="gone"), None),)),
+    "brought back": Case(TWO, ((pod(node="gone"), "n"),), "p is fixed to gone and answered with n"),
+    "unknown node": Case(TWO, ((pod(), "z"),), "p is on z, which is no node"),
+}
+
+
+def spread(*names: str, nodes: tuple[Node, ...] = ZONES, said: str = "", ordered: bool = True, **rule: Any) -> Case:
+    """Items of g on these nodes, one after the other, all spread by the rule."""
+    items = [pod(f"p{k}", groups=G, spread=(Spread("zone", "g", **rule),)) for k in range(len(names))]
+    return Case(nodes, tuple(zip(items, names, strict=True)), said, ordered=ordered)
+
+
+def after(runs: str, goes: str, said: str = "", groups: frozenset[str] = G, **rule: Any) -> Case:
+    """An item after running ones of g, all on nodes n of zone 1, m and o of zone 2."""
+    nodes = rule.pop("nodes", ZONES)
+    constraints = rule.pop("constraints", Constraints())
+    item = pod("p", groups=groups, constraints=constraints, spread=(Spread("zone", "g", **rule),))
+    running = tuple((pod(f"r{k}", groups=G, node=name), name) for k, name in enumerate(runs))
+    return Case(nodes, (*running, (item, goes)), said)
+
+
+SICK = (node("n", "1"), node("m", "2", taints=(Taint("k"),)))
+PINNED = Constraints((("zone", "1"),))
+
+SPREADS = {
+    "even": spread("n", "m", "n", "o"),
+    "uneven": spread("n", "n", said="p1 on n: its zone holds 2 of g, the emptiest 0; max skew 1"),
+    "uneven as allowed": spread("n", "n", max_skew=2),
+    "in a bad order": spread("n", "n", "m", said="p1 on n: its zone holds 2 of g, the emptiest 0"),
+    "in no order told": spread("n", "n", "m", ordered=False),
+    "in no good order": Case(
+        ZONES,
+        tuple((pod(f"p{k}", groups=G, spread=(Spread("zone", "g"),)), "n") for k in range(2)),
+        "its zone holds 2 of g, the emptiest 0",
+        ordered=False,
+    ),
+    "no label": spread("x", nodes=(*ZONES, node("x", "")), said="p0 on x: the node has no label zone to spread over"),
+    "no label, no order": spread("x", nodes=(*ZONES, node("x", "")), said="no label zone to spread", ordered=False),
+    "after others": after("mo", "n"),
+    "too many others": after("n", "n", "its zone holds 2 of g, the emptiest 0"),
+    "not of the group": after("n", "n", groups=H),
+    "not of the group, too many others": after("nn", "n", "its zone holds 2 of g", groups=H),
+    "few domains": after("nmo", "n", min_domains=2),
+    "too few domains": after("nm", "n", "its zone holds 2 of g, the emptiest 0", min_domains=3),
+    "enough anyway": after("", "n", min_domains=3),
+    "pinned": after("nn", "n", constraints=PINNED),
+    "pinned, all zones count": after("nn", "n", "the emptiest 0", constraints=PINNED, honor_affinity=False),
+    "taints count": after("n", "n", "the emptiest 0", nodes=SICK),
+    "taints honoured": after("n", "n", nodes=SICK, honor_taints=True),
+    "tolerated taints honoured": after(
+        "n",
+        "n",
+        "the emptiest 0",
+        nodes=SICK,
+        honor_taints=True,
+        constraints=Constraints(tolerations=(Toleration("k", "Exists"),)),
+    ),
+}
+
+
+def limited(*names: str | None, said: str = "", more: dict[str, Any], **changes: Any) -> Case:
+    """Items of 4 on nodes of 10: n and m in pool blue, o in none."""
+    nodes = (node("n", pool="blue"), node("m", pool="blue", **changes), node("o"))
+    items = (
+        pod("a", 4, groups=G, gang="t"),
+        pod("b", 4, groups=H, gang="t"),
+        pod("r", 4, groups=G, node="n", gang="t"),
+    )
+    gang = {"gangs": (Gang("t", 1),)}
+    return Case(nodes, ((items[2], "n"), *zip(items, names, strict=False)), said, {**gang, **more})
+
+
+def cap(amount: int | None, *where: str) -> dict[str, Any]:
+    return {"caps": (Cap("c", (amount,), *where),)}
+
+
+LIMITS = {
+    "cap": limited("n", "o", more=cap(12)),
+    "no cap": limited("n", "o", more=cap(None)),
+    "above the cap": limited("n", "o", more=cap(11), said="b on o: cap c: cpu holds 12 of 11"),
+    "cap of a group": limited("n", "o", more=cap(8, "g")),
+    "above the cap of a group": limited("n", "o", more=cap(7, "g"), said="a on n: cap c: cpu holds 8 of 7"),
+    "cap of a pool": limited("m", "o", more=cap(8, "", "blue")),
+    "above the cap of a pool": limited("m", "o", more=cap(7, "", "blue"), said="a on m: cap c: cpu holds 8 of 7"),
+    "cap of a group in a pool": limited("m", "m", more=cap(8, "g", "blue")),
+    "above it": limited("m", "m", more=cap(4, "g", "blue"), said="a on m: cap c: cpu holds 8 of 4"),
+    "what runs stays above the cap": limited(None, None, more=cap(1)),
+    "headroom": limited("n", "o", more={"headroom": (Headroom("blue", (12,)),)}),
+    "headroom taken": limited(
+        "n", "o", more={"headroom": (Headroom("blue", (13,)),)}, said="a on n: headroom of blue: 12 of cpu stays free"
+    ),
+    "a cordoned node is no headroom": limited(
+        "n", more={"headroom": (Headroom("blue", (3,)),)}, said="headroom of blue: 2 of cpu", unschedulable=True
+    ),
+    "gang": limited("n", "o", more={"gangs": (Gang("t", 3),)}),
+    "gang of too few": limited("n", None, more={"gangs": (Gang("t", 3),)}, said="gang t: 2 of at least 3 are placed"),
+    "none of the gang": limited(None, None, more={"gangs": (Gang("t", 3),)}),
+}
+
+
+def seated(*items: tuple[int, tuple[int, ...] | None], said: str = "", capacity: int = 8, told: bool = True) -> Case:
+    """Items on one node with cards of 4; a negative request is of a running item."""
+    pods = tuple(
+        pod(f"p{k}", abs(request), node="n" if request < 0 else None, cards=(numbers or ()) if request < 0 else ())
+        for k, (request, numbers) in enumerate(items)
+    )
+    cards = tuple((k, numbers) for k, (request, numbers) in enumerate(items) if request > 0 and numbers is not None)
+    nodes = (node("n", capacity=(capacity,)),)
+    placed = tuple((item, "n") for item in pods)
+    return Case(nodes, placed, said, {"cards": (Cards("cpu", 4),)}, cards if told else None)
+
+
+CARDS = {
+    "a share": seated((3, (1,))),
+    "two shares of a card": seated((3, (1,)), (1, (1,))),
+    "a card too full": seated((3, (1,)), (2, (1,)), said="n: card 1 holds 5 of 4"),
+    "beside the running": seated((-3, (0,)), (2, (1,))),
+    "on the running": seated((-3, (0,)), (2, (0,)), said="n: card 0 holds 5 of 4"),
+    "whole cards": seated((8, (1, 0))),
+    "a whole card": seated((4, (1,)), (2, (0,))),
+    "a whole card shared": seated((4, (1,)), (1, (1,)), said="n: card 1 holds 5 of 4"),
+    "no card": seated((1, None), said="p0 on n asks for cpu and is given no card"),
+    "too few cards": seated((8, (1,)), said="p0 on n is given cards (1,); it needs 2"),
+    "too many cards": seated((1, (0, 1)), said="p0 on n is given 2 cards instead of 1"),
+    "one card twice": seated((8, (1, 1)), said="p0 on n is given cards (1, 1); it needs 2"),
+    "a card that is not there": seated((1, (2,)), said="p0 is given cards (2,); n has 2, from 0"),
+    "a negative card": seated((1, (-1,)), said="p0 is given cards (-1,); n has 2, from 0"),
+    "cards for nothing": seated((-1, (0,)), (0, None), (1, (0,))),
+    "seats of the running unknown": seated((-3, None), (3, (0,))),
+    "no seats for the running": seated((-3, None), (3, (0,)), (2, (1,)), said="n: its cards have no seats for all"),
+    "no seats for the running before": seated((-3, None), (-3, None), (-3, None), (1, (0,)), capacity=12),
+    "the running lost its card": seated((-4, (7,)), (4, (0,))),
+    "some way": seated((3, None), (3, None), (1, None), (1, None), told=False),
+    "no way": seated((3, None), (3, None), (2, None), told=False, said="n: its cards have no seats for all"),
+    "no way for whole cards": seated((1, None), (1, None), (8, None), told=False, capacity=12),
+    "no way between whole cards": seated((-3, (0,)), (-3, (1,)), (4, None), told=False, capacity=12),
+    "all shared": seated((-1, (0,)), (-1, (1,)), (4, None), told=False, said="n: its cards have no seats for all"),
+}
+
+CASES = {**ON_ITS_OWN, **AMONG_OTHERS, **SPREADS, **LIMITS, **CARDS}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rule(name: str) -> None:
+    case = CASES[name]
+    complaints = case.complaints()
+    if case.said:
+        assert complaints
+        assert all(case.said in text for text in complaints)
+    else:
+        assert complaints == []
+
+
+@pytest.mark.parametrize(("requirement", "holds"), OPERATORS.items())
+def test_operators(requirement: tuple[Any, ...], holds: bool) -> None:
+    assert (one(requiring(Requirement(*requirement)), NUMBERED).complaints() == []) is holds
+
+
+def test_answers_of_another_length() -> None:
+    problem = Problem(("cpu",), TWO, (pod("a"), pod("b")))
+    assert violations(problem, ("n",)) == ["1 answers for 2 items"]
+
+
+def test_an_order_names_each_new_item_once() -> None:
+    problem = Problem(("cpu",), TWO, (pod("a"), pod("b"), pod("r", node="n")))
+    answer = ("n", None, "n")
+    assert violations(problem, answer, order=[0]) == []
+    assert violations(problem, answer, order=[]) == ["the order names a 0 times"]
+    assert violations(problem, answer, order=[0, 0]) == ["the order names a 2 times"]
+    assert violations(problem, answer, order=[0, 1]) == ["the order names item 1, which is not newly placed"]
+    assert violations(problem, answer, order=[2, 0]) == ["the order names item 2, which is not newly placed"]
+
+
+def test_the_order_and_cards_of_a_solution_are_read() -> None:
+    items = (pod("a", near=(Near("zone", "g"),)), pod("b", groups=G))
+    problem = Problem(("cpu",), (node("n", capacity=(8,)),), items, cards=(Cards("cpu", 4),))
+    good = Solution(("n", "n"), (), 1, 1, Bound(1, 1, ""), 0.0, (), (1, 0), ((0, (0,)), (1, (0,))))
+    assert violations(problem, good) == []
+    assert "nothing of g" in violations(problem, replace(good, order=(0, 1)))[0]
+    assert "card 0 holds 5 of 4" in violations(replace(problem, items=(pod("a", 4), pod("b"))), good)[0]
+    assert violations(problem, good, order=(0, 1)) == violations(problem, replace(good, order=(0, 1)))
+    assert violations(problem, good, cards=()) == violations(problem, replace(good, cards=()))
+
+
+def test_cards_that_nobody_asked_for() -> None:
+    items = (pod("a", 0), pod("b", 1), pod("r", 1, node="n", cards=(1,)))
+    problem = Problem(("cpu",), (node("n", capacity=(8,)),), items, cards=(Cards("cpu", 4),))
+    answer = ("n", None, "n")
+    assert violations(problem, answer, cards=()) == []
+    assert violations(problem, answer, cards=((2, (1,)),)) == []
+    assert violations(problem, answer, cards=((2, (0,)),)) == ["r holds cards (1,) and is answered with (0,)"]
+    assert violations(problem, answer, cards=((1, (0,)),)) == ["cards are told for item 1, which is not placed"]
+    assert violations(problem, answer, cards=((7, (0,)),)) == ["cards are told for item 7, which is not placed"]
+    assert "a is given cards (0,) and asks for none" in violations(problem, answer, cards=((0, (0,)),))
+
+
+def test_cards_of_two_kinds_come_in_the_order_of_the_kinds() -> None:
+    items = (Item("a", (8, 1)), Item("b", (0, 1)))
+    problem = Problem(("gpu", "npu"), (Node("n", (8, 4)),), items, cards=(Cards("gpu", 4), Cards("npu", 2)))
+    for cards in (((0, (0, 1, 1)), (1, (0,))), ((0, (0, 1)), (0, (1,)), (1, (1,)))):
+        assert violations(problem, ("n", "n"), cards=cards) == []
+    assert "it needs 1" in violations(problem, ("n", "n"), cards=((0, (0, 1)), (1, (0,))))[0]
+
+
+def test_an_order_is_found_for_knotty_affinities() -> None:
+    """The one that starts a set must come before whatever counts for it, and so on along a chain."""
+    items = (
+        pod("stray", groups=H),
+        pod("third", near=(Near("zone", "g"),)),
+        pod("second", groups=G, near=(Near("zone", "h"),)),
+        pod("first", groups=H, near=(Near("zone", "h"),)),
+    )
+    problem = Problem(("cpu",), ZONES, items)
+    answer = ("n", "m", "m", "o")
+    assert violations(problem, answer) == []
+    sites = sites_of(problem)
+    assert simple_order(problem, {index: sites[name] for index, name in enumerate(answer)}) == [3, 0, 2, 1]
+    assert violations(problem, ("n", "n", "m", "o")) == ["third on n: nothing of g is in its zone"]
+
+
+def test_value_counts_nodes_that_must_stay() -> None:
+    nodes = (node("n", cost=3), node("m", cost=5))
+    problem = Problem(("cpu",), nodes, (pod("a"), pod("b"), pod("agent", keeps_node=False)))
+    assert value(problem, ("n", "n", "m")) == (3, 1)
+    assert value(problem, ("n", "m", "m")) == (8, 2)
+    assert value(problem, (None, None, "m")) == (0, 0)
