@@ -154,9 +154,14 @@ def instance_of(
         classes=classes,
         class_of=class_of,
         requests=np.array([c.request for c in classes], dtype=np.int64).reshape(len(classes), width),
-        cell_of=world.eligibility.cells(_differences(world)) if cell_of is None else cell_of,
+        cell_of=cells_of(world) if cell_of is None else cell_of,
         gone=gone,
     )
+
+
+def cells_of(world: World) -> Ints:
+    """By node, its cell: nodes that no item seen so far can tell apart."""
+    return world.eligibility.cells(_differences(world))
 
 
 def _differences(world: World) -> list[npt.NDArray[np.generic]]:

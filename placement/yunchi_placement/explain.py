@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,6 +24,7 @@ from yunchi_placement.rules.caps import exceeded
 from yunchi_placement.solution import Reason, Unplaced
 from yunchi_placement.state import State
 
+Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 GONE = "the node it is bound to no longer exists; recreate the node, or delete the item"
 
@@ -104,28 +107,54 @@ def _reasons(verdicts: Verdicts) -> tuple[Reason, ...]:
         if name in RULES and failing.size:
             counts[RULES[name]] = int(failing.size)
             continue
-        for position in failing.tolist():
-            rule = _detail(verdicts, name, position)
-            counts[rule] = counts.get(rule, 0) + 1
+        if failing.size:
+            for rule, number in _DETAILS[name](verdicts, failing):
+                counts[rule] = counts.get(rule, 0) + number
     return tuple(Reason(rule, number) for rule, number in counts.items())
 
 
-def _detail(verdicts: Verdicts, name: str, position: int) -> str:
-    """The rule, and which taint, resource, cap or gang it is about."""
-    state, kind = verdicts.state, verdicts.kind
-    instance = state.instance
-    match name:
-        case "tolerated":
-            return f"taint:{verdicts.taints.untolerated(verdicts.constraints.tolerations, position)[0].key}"
-        case "fitting":
-            return f"resources:{instance.resources[int(np.argmax(verdicts.lacking(position) > 0))]}"
-        case "carded":
-            table = next(t for t, asked in kind.cards if not state.cards[t].fits_mask(asked)[position])
-            return f"cards:{instance.resources[state.cards[table].resource]}"
-        case "capped":
-            return f"cap:{instance.caps[verdicts.binding_cap(position)].name}"
-        case _:
-            return f"gang:{instance.world.gangs[kind.gang]}"
+def _by_taint(verdicts: Verdicts, failing: Ints) -> list[tuple[str, int]]:
+    found = verdicts.taints.first_untolerated(verdicts.constraints.tolerations, failing)
+    return [(f"taint:{taint.key}", number) for taint, number in found]
+
+
+def _by_resource(verdicts: Verdicts, failing: Ints) -> list[tuple[str, int]]:
+    state, request = verdicts.state, verdicts.kind.request
+    first = ((request > state.free[failing]) & (request > 0)).argmax(axis=1)
+    names, numbers = np.unique(first, return_counts=True)
+    resources = state.instance.resources
+    return [(f"resources:{resources[name]}", int(n)) for name, n in zip(names.tolist(), numbers, strict=True)]
+
+
+def _by_card(verdicts: Verdicts, failing: Ints) -> list[tuple[str, int]]:
+    state, found = verdicts.state, []
+    for table, asked in verdicts.kind.cards:
+        fits = state.cards[table].fits_mask(asked)[failing]
+        found.append((f"cards:{state.instance.resources[state.cards[table].resource]}", int((~fits).sum())))
+        failing = failing[fits]
+    return found
+
+
+def _by_cap(verdicts: Verdicts, failing: Ints) -> list[tuple[str, int]]:
+    found: dict[str, int] = {}
+    for node in failing.tolist():
+        name = f"cap:{verdicts.state.instance.caps[verdicts.binding_cap(node)].name}"
+        found[name] = found.get(name, 0) + 1
+    return list(found.items())
+
+
+def _by_gang(verdicts: Verdicts, failing: Ints) -> list[tuple[str, int]]:
+    return [(f"gang:{verdicts.state.instance.world.gangs[verdicts.kind.gang]}", int(failing.size))]
+
+
+_DETAILS: dict[str, Callable[[Verdicts, Ints], list[tuple[str, int]]]] = {
+    "tolerated": _by_taint,
+    "fitting": _by_resource,
+    "carded": _by_card,
+    "capped": _by_cap,
+    "together": _by_gang,
+}
+"""Rules that say which taint, resource, cap or gang refuses: names with numbers of nodes."""
 
 
 def why_here(state: State, item: int) -> str:

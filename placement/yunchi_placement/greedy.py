@@ -15,6 +15,7 @@ from yunchi_placement.solution import Objective
 from yunchi_placement.state import State
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 Rest = Callable[[State, int], State]
 
 
@@ -46,10 +47,14 @@ def construct(
 
 
 class Builder:
-    """Places classes one after another; remembers the nodes open to each set of constraints, in rank order."""
+    """Places classes one after another; remembers the nodes open to each set of constraints, in rank order.
 
-    def __init__(self, state: State, rank: Ints, *, first_fit: bool = False) -> None:
+    With `worth` (by node and resource), nodes in use are taken where the room that an item needs is worth least.
+    """
+
+    def __init__(self, state: State, rank: Ints, *, first_fit: bool = False, worth: Floats | None = None) -> None:
         self.state = state
+        self._worth = worth
         self._rank = rank
         self._first_fit = first_fit
         self._reach: dict[int, Ints] = {}
@@ -106,7 +111,7 @@ class Builder:
             reach = reach[free[reach]]
         if not self._first_fit:
             is_open = state.keepers[reach] > 0
-            reach = np.concatenate((reach[is_open], reach[~is_open]))
+            reach = np.concatenate((self._cheap_first(kind, reach[is_open]), reach[~is_open]))
         # Each of these nodes takes one at least, so no more of them are needed than there are items.
         reach = reach if kind.cards else reach[: len(items)]
         counts = fit_counts(state.free[reach], kind.request, 1 if kind.solitary else len(items))
@@ -116,6 +121,15 @@ class Builder:
         counts = np.minimum(counts, np.maximum(len(items) - before, 0))
         some = np.flatnonzero(counts)
         place_many(state, kind, items, reach[some], counts[some])
+
+    def _cheap_first(self, kind: ItemClass, nodes: Ints) -> Ints:
+        """Nodes in use by what the room for an item is worth there, then by how little room it would leave."""
+        if self._worth is None or not nodes.size:
+            return nodes
+        worth = (self._worth[nodes] @ kind.request).round(3)
+        capacity = np.maximum(self.state.instance.capacity[nodes], 1)
+        left = ((self.state.free[nodes] - kind.request) / capacity)[:, kind.request > 0].sum(axis=1)
+        return nodes[np.lexsort((left, worth))]
 
     def _reach_of(self, kind: ItemClass) -> Ints:
         if kind.eligibility not in self._reach:

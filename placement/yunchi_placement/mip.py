@@ -34,14 +34,15 @@ class Rows:
     column: list[int] = field(default_factory=list)
     value: list[float] = field(default_factory=list)
 
-    def add(self, lower: float, upper: float, columns: list[int], values: list[float]) -> None:
-        """Add lower <= sum(values * columns) <= upper; columns must be distinct."""
+    def add(self, lower: float, upper: float, columns: list[int], values: list[float]) -> int:
+        """Add lower <= sum(values * columns) <= upper; columns must be distinct. Returns the row's number."""
         order = sorted((column, value) for column, value in zip(columns, values, strict=True) if value)
         self.row += [len(self.lower)] * len(order)
         self.column += [column for column, _ in order]
         self.value += [value for _, value in order]
         self.lower.append(lower)
         self.upper.append(upper)
+        return len(self.lower) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,20 @@ def minimise(
     if result.has_primal_feasible_solution():
         values = np.array(result.variable_values(list(model.variables())))
     return Answer(values, bound if np.isfinite(bound) else 0.0)
+
+
+def shadow_prices(price: Floats, upper: Floats, rows: Rows) -> Floats | None:
+    """By row, how much the optimum of the relaxation rises per unit of the row's bounds; None without an optimum."""
+    model = mathopt.Model.from_model_proto(_proto(price, upper, np.zeros(len(price), dtype=np.bool_), rows))
+    try:
+        with _quiet:
+            parameters = mathopt.SolveParameters(time_limit=HANG_GUARD)
+            result = mathopt.solve(model, mathopt.SolverType.GLOP, params=parameters)
+    except (RuntimeError, ValueError, AttributeError):
+        return None
+    if not result.has_dual_feasible_solution():
+        return None
+    return np.array(result.dual_values(list(model.linear_constraints())))
 
 
 class _Quiet:

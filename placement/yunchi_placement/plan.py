@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from yunchi_placement.canonical import Instance, ItemClass
-from yunchi_placement.mip import Rows, minimise
+from yunchi_placement.mip import Rows, minimise, shadow_prices
 from yunchi_placement.rules import fits_mask
 from yunchi_placement.rules.caps import UNLIMITED
 from yunchi_placement.solution import Objective
@@ -174,9 +174,29 @@ class Model:
         scaled[:width] = np.array(price) / grain
         chunky = self._chunky()
         integer = np.array([True] * width + [bool(chunky[self.arcs[arc][0]]) for arc in part.arcs])
-        rows = self._rows(part, fill)
+        rows, _, _ = self._rows(part, fill)
         answer = minimise(scaled, np.array(upper), integer, rows, gap=gap, nodes=nodes, seed=seed)
         return answer.values, max(0, math.ceil(answer.bound * (1 - 1e-6) - 1e-6)) * grain
+
+    def room_prices(self, objective: Objective) -> Floats:
+        """By node and resource: what one unit of room is worth in the plan's relaxation, in micro-units (or nodes).
+
+        These are the dual prices of the cells' capacities: zero where room is plenty.
+        """
+        worth = np.zeros(self.instance.free.shape)
+        full = uniform(self.instance, 1.0)
+        for part in self.parts:
+            types = [self.types[number] for number in part.types]
+            price = [0 if kind.sunk else (kind.price if objective == "cost" else 1) for kind in types]
+            upper = [1.0 if kind.sunk else float(len(kind.nodes)) for kind in types] + self.most[part.arcs].tolist()
+            rows, scale, capacity_rows = self._rows(part, full)
+            padded = np.array(price + [0] * len(part.arcs), dtype=np.float64)
+            duals = shadow_prices(padded, np.array(upper), rows)
+            if duals is None:
+                continue
+            for (cell, resource), row in capacity_rows.items():
+                worth[self.instance.cell_of == cell, resource] = max(0.0, -float(duals[row])) / scale[resource]
+        return worth
 
     def _counted(self, resource: int) -> bool:
         """Whether nodes hold few units of the resource (cards, pod slots), so that they can be filled exactly."""
@@ -190,8 +210,10 @@ class Model:
         large = (self.requests > 0) & (self.requests * 16 >= most) & (most > 0)
         return np.asarray((large & counted).any(axis=1))
 
-    def _rows(self, part: Part, fill: Floats) -> Rows:
+    def _rows(self, part: Part, fill: Floats) -> tuple[Rows, Floats, dict[tuple[int, int], int]]:
+        """The constraints, the unit of each resource in them, and the row of each cell's capacity by resource."""
         rows = Rows()
+        capacity_rows: dict[tuple[int, int], int] = {}
         width = len(part.types)
         by_flow: dict[int, list[int]] = {}
         by_cell: dict[int, list[int]] = {}
@@ -211,15 +233,11 @@ class Model:
                 if asked.any():
                     room = [float(self.types[part.types[k]].room[resource]) / scale[resource] for k in kinds]
                     part_fill = 1.0 if self._counted(resource) else float(fill[cell])
-                    rows.add(
-                        -math.inf,
-                        0.0,
-                        columns,
-                        [*asked.tolist(), *[-max(r * part_fill, TINY) if r else 0.0 for r in room]],
-                    )
+                    values = [*asked.tolist(), *[-max(r * part_fill, TINY) if r else 0.0 for r in room]]
+                    capacity_rows[cell, resource] = rows.add(-math.inf, 0.0, columns, values)
         self._spread_rows(part, rows)
         self._cap_rows(part, rows, scale)
-        return rows
+        return rows, scale, capacity_rows
 
     def _cap_rows(self, part: Part, rows: Rows, scale: Floats) -> None:
         width = len(part.types)

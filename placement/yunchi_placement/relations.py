@@ -53,6 +53,28 @@ class Relations:
             self._register(key)
         self._numbers = {group: number for number, group in enumerate(sorted(avoided))}
 
+    def learn(self, item: Item) -> tuple[list[str], range]:
+        """Take in the rules of a new item.
+
+        Returns:
+            The groups and the tallies that are new: members that run already have not been counted for them.
+        """
+        key = self._key(item)
+        if key is None or key in self._memo:
+            return [], range(0)
+        fresh = sorted(key.avoids.difference(self._numbers))
+        self._numbers |= {group: len(self._numbers) + number for number, group in enumerate(fresh)}
+        before = len(self.layout.tallies)
+        self._register(key)
+        after = len(self.layout.tallies)
+        if fresh or after > before:
+            self._memo.clear()
+        return fresh, range(before, after)
+
+    def number(self, group: str) -> int:
+        """The number of a group that some item avoids by host."""
+        return self._numbers[group]
+
     def of(self, item: Item) -> Social:
         """What concerns an item."""
         key = self._key(item)

@@ -115,11 +115,8 @@ def solution_of(
 
 def _cards(state: State) -> tuple[tuple[int, tuple[int, ...]], ...]:
     """Card numbers by item, one kind of cards after the other."""
-    numbers: dict[int, tuple[int, ...]] = {}
-    for (item, _), cards in sorted(state.held.items()):
-        index = state.instance.item_index[item]
-        numbers[index] = (*numbers.get(index, ()), *cards)
-    return tuple(sorted(numbers.items()))
+    index = state.instance.item_index
+    return tuple(sorted((index[item], state.cards_of(item)) for item in {item for item, _ in state.held}))
 
 
 def _untied(state: State) -> list[int]:

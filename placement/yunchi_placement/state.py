@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ class State:
     free: Ints
     node_of: Ints
     keepers: Ints
-    on_node: list[list[int]]
+    on_node: defaultdict[int, list[int]]
     conflicts: Conflicts
     counts: Ints
     caps_left: Ints
@@ -70,7 +71,7 @@ class State:
             free=instance.free.copy(),
             node_of=np.full(len(instance.items), -1, dtype=np.int64),
             keepers=base.keepers.copy(),
-            on_node=[[] for _ in instance.nodes],
+            on_node=defaultdict(list),
             conflicts=base.conflicts.copy(),
             counts=base.counts.copy(),
             caps_left=base.caps_left.copy(),
@@ -88,7 +89,7 @@ class State:
             free=self.free.copy(),
             node_of=self.node_of.copy(),
             keepers=self.keepers.copy(),
-            on_node=[list(items) for items in self.on_node],
+            on_node=defaultdict(list, {node: list(items) for node, items in self.on_node.items()}),
             conflicts=self.conflicts.copy(),
             counts=self.counts.copy(),
             caps_left=self.caps_left.copy(),
@@ -207,6 +208,10 @@ class State:
             column = self.instance.tallies[number].column
             mask &= column == column[node]
         return mask
+
+    def cards_of(self, item: int) -> tuple[int, ...]:
+        """The cards that an item holds, kind by kind."""
+        return tuple(card for table in range(len(self.cards)) for card in self.held.get((item, table), ()))
 
     def value(self) -> Value:
         """Cost and count of the nodes in use."""

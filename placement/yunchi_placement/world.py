@@ -128,6 +128,41 @@ class World:
                 else:
                     table.take(row, amount)
 
+    def rebase(self, base: Base) -> None:
+        """Start from another base."""
+        for name in ("free", "keepers", "conflicts", "counts", "caps_left", "cards", "gang_needs"):
+            setattr(self.base, name, getattr(base, name))
+
+    def remove(self, item: Item) -> None:
+        """Let a running item go, as it was added (with the cards that it holds)."""
+        base, row = self.base, self.position[item.node or ""]
+        base.free[row] += np.array(item.requests, dtype=np.int64)
+        base.keepers[row] -= item.keeps_node
+        self.relate(item, row, -1)
+        left = item.cards
+        for table in base.cards:
+            amount = item.requests[table.resource]
+            needed = -(-amount // table.units)
+            table.release(row, amount, left[:needed])
+            left = left[needed:]
+
+    def learn(self, item: Item, running: Iterable[Item]) -> None:
+        """Take in the rules of an arrival; what runs is counted for the questions that it is the first to ask."""
+        groups, tallies = self.relations.learn(item)
+        if not groups and not tallies:
+            return
+        layout = self.relations.layout
+        self.base.counts = np.append(self.base.counts, np.zeros(layout.size - len(self.base.counts), dtype=np.int64))
+        asked = set(groups) | {layout.tallies[number].group for number in tallies if layout.tallies[number].members}
+        for other in running:
+            row = self.position.get(other.node or "", -1)
+            if row < 0 or not (other.groups & asked):
+                continue
+            self.base.conflicts.add(row, [self.relations.number(g) for g in groups if g in other.groups], ())
+            for tally in (layout.tallies[number] for number in tallies):
+                if tally.members and tally.group in other.groups and tally.column[row] >= 0:
+                    self.base.counts[tally.column[row]] += 1
+
     def relate(self, item: Item, row: int, step: int) -> None:
         """Note what a running item on a node has to do with others (step 1), or forget it (step -1)."""
         base, social = self.base, self.relations.of(item)

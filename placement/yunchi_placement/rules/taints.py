@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from yunchi_placement.problem import Node, Taint, Toleration
 
+Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -47,3 +48,9 @@ class Taints:
     def untolerated(self, tolerations: tuple[Toleration, ...], position: int) -> list[Taint]:
         """The hard taints of a node that are not tolerated, in the node's order."""
         return [taint for taint in self._sets[int(self._set_of[position])] if not tolerates(tolerations, taint)]
+
+    def first_untolerated(self, tolerations: tuple[Toleration, ...], nodes: Ints) -> list[tuple[Taint, int]]:
+        """For nodes that are not tolerated: the first taint that is to blame, and how many of the nodes it refuses."""
+        sets, counts = np.unique(self._set_of[nodes], return_counts=True)
+        firsts = [next(t for t in self._sets[number] if not tolerates(tolerations, t)) for number in sets.tolist()]
+        return list(zip(firsts, counts.tolist(), strict=True))

@@ -18,11 +18,16 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tally:
-    """The place of one tally in the flat counts: `column[node]` is the position for a node, or -1 for none."""
+    """One tally: `column[node]` is the position in the flat counts for a node, or -1 for none.
+
+    `members` says whether it counts the members of the group, or the items that avoid it.
+    """
 
     column: Ints
     start: int
     stop: int
+    group: str
+    members: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ class Layout:
 
     def members(self, key: tuple[object, ...], group: str, column: Ints) -> int:
         """The tally of a group's members over a column; `key` identifies the column."""
-        number = self._number(("members", group, *key), column)
+        number = self._number(group, key, column, members=True)
         listed = self._of_group.setdefault(group, [])
         if number not in listed:
             listed.append(number)
@@ -79,20 +84,21 @@ class Layout:
 
     def avoiders(self, key: tuple[object, ...], group: str, column: Ints) -> int:
         """The tally of the items that avoid a group over a column."""
-        return self._number(("avoiders", group, *key), column)
+        return self._number(group, key, column, members=False)
 
     def of_members(self, groups: Iterable[str]) -> tuple[int, ...]:
         """The tallies that count an item of these groups."""
         return tuple(sorted({number for group in groups for number in self._of_group.get(group, ())}))
 
-    def _number(self, key: tuple[object, ...], column: Ints) -> int:
+    def _number(self, group: str, key: tuple[object, ...], column: Ints, *, members: bool) -> int:
+        key = (members, group, *key)
         if key not in self._numbers:
             self._numbers[key] = len(self.tallies)
             domains, dense = np.unique(column, return_inverse=True)
             missing = int(domains.size > 0 and domains[0] < 0)
             placed = np.where(column >= 0, dense - missing + self.size, -1)
             count = int(domains.size) - missing
-            self.tallies.append(Tally(placed.astype(np.int64), self.size, self.size + count))
+            self.tallies.append(Tally(placed.astype(np.int64), self.size, self.size + count, group, members))
             self.size += count
         return self._numbers[key]
 
