@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import re
 import zlib
 from collections.abc import Callable, Sequence
@@ -45,12 +44,8 @@ def load(paths: Sequence[str], warn: Tell, stage: Tell = lambda _: None) -> Inve
     """
     inventory = Inventory()
     faults: list[str] = []
-    gc.disable()  # hundreds of thousands of objects that all stay: collecting among them is in vain
-    try:
-        for source in find(paths, faults):
-            _read(source, inventory, faults, stage)
-    finally:
-        gc.enable()
+    for source in find(paths, faults):
+        _read(source, inventory, faults, stage)
     inventory.close()
     faults += map(_described, inventory.faults)
     if not faults:

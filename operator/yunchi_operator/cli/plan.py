@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ import yaml
 
 from yunchi_operator.api.manifests import Inventory
 from yunchi_operator.cli.manifests import BadInput, load
+from yunchi_operator.cli.memory import nothing_to_collect
 from yunchi_operator.cli.page import page
 from yunchi_operator.cli.planning import BadQuestion, Options, Planned, make_plan
 from yunchi_operator.cli.progress import Reporter
@@ -117,14 +117,13 @@ def _load(paths: Sequence[str], reporter: Reporter) -> Inventory:
     """Read the input, or leave with exit code 2 and all that is wrong with it."""
     reporter.stage("reading")
     try:
-        inventory = load(paths, reporter.warn, reporter.detail)
+        with nothing_to_collect():
+            return load(paths, reporter.warn, reporter.detail)
     except BadInput as error:
         shown = list(error.faults[:MOST_FAULTS])
         if len(error.faults) > MOST_FAULTS:
             shown.append(f"and {len(error.faults) - MOST_FAULTS} more")
         raise _InputError("\n".join(shown)) from error
-    gc.freeze()  # what was read stays: no later collection needs to look at it
-    return inventory
 
 
 class _InputError(click.ClickException):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from yunchi_operator.api.manifests import Inventory
+from yunchi_operator.cli.memory import nothing_to_collect
 from yunchi_operator.cli.progress import Reporter
 from yunchi_operator.cli.tenancies import merged
 from yunchi_operator.scheduling.answer import Answer, answer, plain_cost
@@ -76,9 +77,11 @@ def make_plan(inventory: Inventory, options: Options, now: datetime, reporter: R
         raise BadQuestion(str(error)) from error
     loss = lose(pool.nodes, pool.pods, lost)
     reporter.stage(f"stating the problem: {len(loss.nodes):,} nodes, {len(loss.pods):,} pods")
-    built = _stated(inventory, loss, options, now)
+    with nothing_to_collect():
+        built = _stated(inventory, loss, options, now)
     for note in built.notes:
         reporter.warn(note)
+    reporter.detail("solving")
     plan = _solved(built, loss, options, reporter)
     return Planned(options, built, plan, zones_of(loss.nodes, inventory.pools))
 
