@@ -31,17 +31,24 @@ def incumbent(instance: Instance, objective: Objective, seed: int, steps: int) -
     def rest(state: State, priority: int) -> State:
         return place_rest(state, seed, steps, priority)
 
-    best = construct(instance, class_order(instance), rank, rest=rest)
-    if not any(_conceivable(best, int(instance.class_of[item])) for item in best.unplaced()):
+    tiered = len({kind.priority for kind in instance.classes}) > 1
+    best = construct(instance, class_order(instance), rank, rest=rest if tiered else None)
+    if not _hopeful(best):
         return best
     by_name = np.arange(len(instance.nodes))
     for size in _sizes(instance):
-        plain = construct(instance, _decreasing(instance, size), by_name, first_fit=True, rest=rest)
+        plain = construct(instance, _decreasing(instance, size), by_name, first_fit=True)
         if _better(plain, best, objective):
             best = plain
         if not best.unplaced():
-            break
-    return best
+            return best
+    return press(place_rest(best, seed, steps), seed, steps, TRY)
+
+
+def _hopeful(state: State) -> bool:
+    """Whether something waits that might find room yet."""
+    numbers = {int(state.instance.class_of[item]) for item in state.unplaced()}
+    return any(_conceivable(state, number) for number in numbers)
 
 
 def _better(one: State, other: State, objective: Objective) -> bool:
@@ -109,6 +116,27 @@ def place_rest(state: State, seed: int, steps: int, least_priority: int | None =
             state = trial
             steps -= TRY // 10
     return state
+
+
+def press(state: State, seed: int, steps: int, patience: int) -> State:
+    """Try to place all that waits at once, pushing others out; the result counts only if more are placed.
+
+    Args:
+        state: A placement; it is not changed.
+        seed: Fixes the search.
+        steps: Search steps in all.
+        patience: Steps that a cell may take without coming to fewer waiting items.
+    """
+    classes = state.instance.class_of
+    waiting = [item for item in state.unplaced() if _conceivable(state, int(classes[item]))]
+    waiting = [item for item in waiting if state.class_at(item).gang < 0]
+    if not waiting:
+        return state
+    trial = state.copy()
+    everywhere = np.ones(len(state.instance.nodes), dtype=np.bool_)
+    Search(trial, everywhere, np.random.default_rng(seed)).run(waiting, steps, patience)
+    whole = all(trial.gang_needs[kind.gang] <= 0 for kind in map(trial.class_at, trial.unplaced()) if kind.gang >= 0)
+    return trial if whole and trial.placed_by_tier() > state.placed_by_tier() else state
 
 
 def _waiting(state: State, gang: int) -> list[int]:

@@ -35,6 +35,7 @@ class Settings:
         patience: by round of plan and packing, search steps that a cell may take without coming to fewer waiting
             items; `steps` is the most of a round.
         attempts: nodes that are tried to close at the end.
+        refills: how often the nodes that a packing freed are given to items left over, and all packed again.
     """
 
     waste: float = 0.04
@@ -47,6 +48,7 @@ class Settings:
     patience: tuple[int, ...] = (QUICK, 300)
     steps: int = 30_000
     attempts: int = 40
+    refills: int = 1
 
 
 BALANCED = Settings()
@@ -58,6 +60,7 @@ BEST = Settings(
     patience=(400, 1000, 1000, 2000, 2000),
     steps=200_000,
     attempts=200,
+    refills=5,
 )
 
 

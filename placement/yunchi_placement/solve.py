@@ -16,6 +16,9 @@ from yunchi_placement.solution import Bound, Effort, Objective, Progress, Soluti
 from yunchi_placement.state import State
 from yunchi_placement.validate import validate
 
+PRESS = 1000
+"""Patience of the search for items that are left over."""
+
 
 def solve(
     problem: Problem,
@@ -52,10 +55,14 @@ def solve(
     bound = volume_bound(state)
     run.stage("greedy", state, bound=bound)
     if effort != "fast" and state.value().of(objective) > (bound.cost if objective == "cost" else bound.nodes):
-        state, bound = improve(state, objective, BEST if effort == "best" else BALANCED, seed, run.stage)
-        if state.unplaced():
+        settings = BEST if effort == "best" else BALANCED
+        for _ in range(settings.refills + 1):
+            state, bound = improve(state, objective, settings, seed, run.stage)
             # A tighter packing may have freed whole nodes. The bound stays proven: more items need no less.
-            state = complete.place_rest(state, seed, steps)
+            fuller = complete.press(complete.place_rest(state, seed, steps), seed, settings.steps, PRESS)
+            if len(fuller.unplaced()) == len(state.unplaced()):
+                break
+            state = fuller
             run.stage("place rest", state)
     return solution_of(problem, state, bound, objective, tuple(run.stages))
 
