@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from yunchi_placement.consolidation.answer import Consolidation, Limits, Move
 from yunchi_placement.consolidation.choice import Choice, Chooser
-from yunchi_placement.consolidation.curve import Chain, best_stage, chain_of, curve_of
+from yunchi_placement.consolidation.curve import Chain, best_stages, chain_of, curve_of
+from yunchi_placement.consolidation.curve import Stage as ChainStage
+from yunchi_placement.consolidation.exact import exact
 from yunchi_placement.consolidation.ideal import ideal
 from yunchi_placement.consolidation.moving import restore
 from yunchi_placement.consolidation.ordering import Ordered, order_moves
@@ -40,6 +42,9 @@ class Settings:
         steps: search steps of one packing.
         tries: failed attempts to empty one more node after packing.
         small: up to so many nodes, nodes are also tried one by one from the start.
+        exact_size: clusters with no more choices (item, node) than this are also solved by CP-SAT,
+        exact_time: for so much deterministic time.
+        orderings: placements tried, best first, until one can be reached in waves as it is.
     """
 
     fills: tuple[float, ...] = (0.985, 0.97)
@@ -47,14 +52,27 @@ class Settings:
     steps: int = 8000
     tries: int = 4
     small: int = 150
+    exact_size: int = 4000
+    exact_time: float = 0.5
+    orderings: int = 3
     mip_gap: float = 2e-3
     mip_nodes: int = 40
 
 
 EFFORTS: dict[Effort, Settings] = {
-    "fast": Settings(fills=(0.98,), steps=1000, tries=2, small=60),
+    "fast": Settings(fills=(0.98,), steps=1000, tries=2, small=60, exact_size=1000, exact_time=0.1, orderings=2),
     "balanced": Settings(),
-    "best": Settings(fills=(0.985, 0.995, 0.998, 0.999), enough=0.0, steps=40_000, tries=40, small=600, mip_nodes=400),
+    "best": Settings(
+        fills=(0.985, 0.995, 0.998, 0.999),
+        enough=0.0,
+        steps=40_000,
+        tries=40,
+        small=600,
+        mip_nodes=400,
+        exact_size=40_000,
+        exact_time=10.0,
+        orderings=8,
+    ),
 }
 FEW_ARCS = 2000
 """Models with no more arcs than this tell sizes apart exactly; larger ones only shapes,"""
@@ -114,6 +132,7 @@ class _Run:
         self._refused: tuple[Unplaced, ...] = ()
         self.shields: dict[int, str] = {}
         self._set_up(problem)
+        self._most_nodes = limits.nodes_of(len(self.scene.price))
         self._note("start", self.start)
 
     def _set_up(self, problem: Problem) -> None:
@@ -150,28 +169,67 @@ class _Run:
         with ThreadPoolExecutor(max_workers=1) as pool:
             proof = pool.submit(ideal, self._free_scene, self.start, self.objective, self.effort, self.seed)
             chains = self._chains()
-            most_nodes = self.limits.nodes_of(len(self.scene.price))
-            chain, stage = best_stage(chains, self.limits.most_moves, most_nodes)
-            full, _ = best_stage(chains, None, None)
+            end, ordered = self._ordered(best_stages(chains, self.limits.most_moves, self._most_nodes))
+            self._place_late(end)
+            self._note("waves", end, f"{len(ordered.waves)} waves")
+            return self._result(end, ordered, chains, best_stages(chains)[0][0], proof.result())
+
+    def _ordered(self, picks: list[tuple[Chain, ChainStage]]) -> tuple[State, Ordered]:
+        """The best placement that can be reached wave by wave, and the waves; the start can always be reached."""
+        found: list[tuple[tuple[int, int], int, State, Ordered]] = []
+        for number, (chain, stage) in enumerate(picks):
+            wanted = self.start.value().of(self.objective) - stage.point.saving, stage.point.moves
+            if found and (number >= self.settings.orderings or min(found)[0] <= wanted):
+                break
             end = self.start.copy()
             restore(end, chain.placement(stage))
             settle(self.scene, end)
             ordered = order_moves(self.scene, self.present, end, chain.order)
-            if end.value().of(self.objective) > self.start.value().of(self.objective):
-                # Dropping moves cost more than it left: relieve what is overfull, and leave the rest alone.
-                end = self.start.copy()
-                ordered = order_moves(self.scene, self.present, end, chain.order)
-            self._place_late(end)
-            self._note("waves", end, f"{len(ordered.waves)} waves")
-            return self._result(end, ordered, chains, full, proof.result())
+            found.append((self._rank(end), number, end, ordered))
+        rank, _, end, ordered = min(found, key=lambda one: one[:2])
+        if rank[0] > self.start.value().of(self.objective):
+            # Dropping moves cost more than it left: relieve what is overfull, and leave the rest alone.
+            end = self.start.copy()
+            ordered = order_moves(self.scene, self.present, end, np.zeros(0, dtype=np.int64))
+        return end, ordered
 
     def _chains(self) -> list[Chain]:
-        chains = [chain_of(self.scene, self.start, self.start.node_of)]
-        chains += [chain_of(self.scene, self.start, state.node_of) for state in self._packings()]
+        """Ways from the start to placements with fewer nodes, the start itself first."""
+        chains = [self._chain(self.start.node_of)]
+        chains += [self._chain(state.node_of) for state in self._packings()]
         limited = self._limited(chains)
         if limited is not None:
-            chains.append(chain_of(self.scene, self.start, limited.node_of))
+            chains.append(self._chain(limited.node_of))
+        for moves, nodes in dict.fromkeys(((None, None), (self.limits.most_moves, self._most_nodes))):
+            better = self._exact(chains, moves, nodes)
+            if better is not None:
+                chains.append(self._chain(better))
         return chains
+
+    def _chain(self, end: Ints) -> Chain:
+        return chain_of(self.scene, self.start, end)
+
+    def _exact(self, chains: list[Chain], moves: int | None, nodes: int | None) -> Ints | None:
+        """Small clusters exactly, within these limits."""
+        if self.settings.exact_time <= 0:
+            return None
+        chain, stage = best_stages(chains, moves, nodes)[0]
+        hint = self.start.copy()
+        restore(hint, chain.placement(stage))
+        settings = self.settings
+        found = exact(
+            self.scene,
+            self.start,
+            hint,
+            most_moves=moves,
+            most_nodes=nodes,
+            size=settings.exact_size,
+            effort=settings.exact_time,
+        )
+        if found is not None:
+            restore(hint, found)
+            self._note("exact", hint)
+        return found
 
     def _packings(self) -> list[State]:
         """Placements with fewer nodes, found in several ways."""
@@ -226,9 +284,8 @@ class _Run:
 
     def _limited(self, chains: list[Chain]) -> State | None:
         """A placement made for limits that cut the full plan short: only what they allow is emptied at all."""
-        moves, nodes = self.limits.most_moves, self.limits.nodes_of(len(self.scene.price))
-        full, stage = best_stage(chains, None, None)
-        del full
+        moves, nodes = self.limits.most_moves, self._most_nodes
+        _, stage = best_stages(chains)[0]
         fits_moves = moves is None or stage.point.moves <= moves
         fits_nodes = nodes is None or stage.point.nodes_emptied <= nodes
         if fits_moves and fits_nodes:

@@ -61,21 +61,21 @@ def chain_of(scene: Scene, start: State, end: Ints) -> Chain:
     return Chain(start.node_of.copy(), end.copy(), np.array(walk.order, dtype=np.int64), tuple(stages))
 
 
-def best_stage(chains: Iterable[Chain], most_moves: int | None, most_nodes: int | None) -> tuple[Chain, Stage]:
-    """The most saving within the limits; of equal savings the fewest moves."""
-    best: tuple[Chain, Stage] | None = None
+def best_stages(
+    chains: Iterable[Chain], most_moves: int | None = None, most_nodes: int | None = None
+) -> list[tuple[Chain, Stage]]:
+    """Of each chain the most saving within the limits, of equal savings the fewest moves; the best chain first."""
+    best: list[tuple[Chain, Stage]] = []
     for chain in chains:
-        for stage in chain.stages:
-            point = stage.point
-            if most_moves is not None and point.moves > max(most_moves, chain.stages[0].point.moves):
-                continue
-            if most_nodes is not None and point.nodes_emptied > max(0, most_nodes):
-                continue
-            if best is None or _rank(point) < _rank(best[1].point):
-                best = chain, stage
-    if best is None:
-        raise ValueError("a chain without its start")
-    return best
+        start = chain.stages[0].point
+        fitting = [
+            stage
+            for stage in chain.stages
+            if (most_moves is None or stage.point.moves <= max(most_moves, start.moves))
+            and (most_nodes is None or stage.point.nodes_emptied <= max(most_nodes, start.nodes_emptied))
+        ]
+        best.append((chain, min(fitting, key=lambda stage: _rank(stage.point))))
+    return sorted(best, key=lambda pair: _rank(pair[1].point))
 
 
 def curve_of(chains: Sequence[Chain]) -> tuple[Point, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from yunchi_placement.consolidation.scene import Scene
 from yunchi_placement.rules.tallies import count
 from yunchi_placement.state import State
 
@@ -22,6 +23,14 @@ def lift(state: State, item: int) -> int:
     node = state.remove(item)
     forget(state, item)
     return node
+
+
+def take(scene: Scene, state: State, item: int) -> None:
+    """Lift an item that will be placed anew; one that others must be near stays bound to its domains."""
+    if scene.is_wanted(item):
+        state.remove(item)
+    else:
+        lift(state, item)
 
 
 def forget(state: State, item: int) -> None:

@@ -35,6 +35,7 @@ class Scene:
         home: by item, the node where it runs, or -1 for a pending one.
         toll: by item, what moving it away from home costs.
         plain: by class, whether no rule but the room on a node connects it with other items.
+        wanted: by class, whether other items must be near it: it stays in their domains, or they would be left alone.
         stuck: by node, the items that keep it and may not move, with their reasons (name, reason).
         present: by node, whether running items use it now.
         price: by node, what the objective counts.
@@ -47,6 +48,7 @@ class Scene:
     home: Ints
     toll: Ints
     plain: Mask
+    wanted: Mask
     stuck: dict[int, list[tuple[str, str]]]
     present: Mask
     price: Ints
@@ -57,6 +59,10 @@ class Scene:
     def is_plain(self, item: int) -> bool:
         """Whether only room matters to an item."""
         return bool(self.plain[self.instance.class_of[item]])
+
+    def is_wanted(self, item: int) -> bool:
+        """Whether others must be near an item."""
+        return bool(self.wanted[self.instance.class_of[item]])
 
     def moved(self, node_of: Ints) -> Mask:
         """Which items are not where they run."""
@@ -102,6 +108,7 @@ def scene_of(problem: Problem, pending: Sequence[str | None], objective: Objecti
         home=np.array([position[item.node] if item.node else -1 for item in originals], dtype=np.int64),
         toll=np.array([item.move_cost for item in originals], dtype=np.int64),
         plain=np.array([_is_plain(kind) for kind in instance.classes], dtype=np.bool_),
+        wanted=_wanted(problem, instance),
         stuck={node: sorted(inside) for node, inside in stuck.items()},
         present=present,
         price=costs,
@@ -201,6 +208,12 @@ def _reason(item: Item, budgets: Sequence[Budget]) -> str | None:
         if budget.allowed <= 0 and budget.name in item.budgets:
             return f"PodDisruptionBudget {budget.name} allows no disruption"
     return None
+
+
+def _wanted(problem: Problem, instance: Instance) -> Mask:
+    groups = frozenset(term.group for item in problem.items for term in item.near)
+    leaders = (instance.items[kind.items[0]] for kind in instance.classes)
+    return np.array([not groups.isdisjoint(item.groups) for item in leaders], dtype=np.bool_)
 
 
 def _scale(instance: Instance) -> Floats:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from yunchi_placement.consolidation.moving import forget, lift, restore
+from yunchi_placement.consolidation.moving import forget, restore, take
 from yunchi_placement.consolidation.scene import Scene
 from yunchi_placement.search import Search
 from yunchi_placement.state import State
@@ -31,8 +31,8 @@ def relieve(scene: Scene, state: State, most_moves: int | None) -> int:
             if item < 0 or (most_moves is not None and spent + scene.toll[item] > most_moves):
                 break
             tried.add(item)
-            lift(state, item)
-            mask = state.candidates(state.class_at(item))
+            take(scene, state, item)
+            mask = state.candidates(state.class_at(item), item)
             mask[node] = False
             target = _snuggest(scene, state, item, mask)
             state.place(item, target if target >= 0 else node)
@@ -126,7 +126,7 @@ def _empty(scene: Scene, state: State, node: int, steps: int, seed: int) -> bool
     others[node] = False
     waiting = sorted(state.on_node[node])
     for item in waiting:
-        lift(state, item)
+        take(scene, state, item)
     left = Search(state, others, np.random.default_rng(seed)).run(waiting, steps + 2 * len(waiting))
     if left:
         for item in left:

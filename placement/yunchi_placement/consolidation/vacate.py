@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from yunchi_placement.canonical import ItemClass
 from yunchi_placement.consolidation.choice import Choice, Chooser
-from yunchi_placement.consolidation.moving import forget, lift
+from yunchi_placement.consolidation.moving import forget, lift, take
 from yunchi_placement.consolidation.scene import Scene
 from yunchi_placement.search import Search
 from yunchi_placement.state import State
@@ -62,8 +62,7 @@ def _clear(scene: Scene, state: State, keep: Mask) -> list[int]:
     """Lift everything off the nodes that are not kept."""
     waiting = np.flatnonzero((state.node_of >= 0) & ~keep[state.node_of]).tolist()
     for item in waiting:
-        lift(state, item)
-    del scene
+        take(scene, state, item)
     return list(waiting)
 
 
@@ -134,6 +133,8 @@ def _wants(scene: Scene, state: State, choice: Choice, chooser: Chooser) -> dict
 
 def place_class(scene: Scene, state: State, kind: ItemClass, items: list[int], mask: Mask) -> list[int]:
     """Place items of one class one by one on nodes with room of their shape; returns those left."""
+    if items and scene.is_wanted(items[0]):
+        return [item for item in items if not _place_bound(scene, state, item, mask)]
     nodes = np.flatnonzero(mask & state.candidates(kind))
     if not nodes.size:
         return items
@@ -153,6 +154,17 @@ def place_class(scene: Scene, state: State, kind: ItemClass, items: list[int], m
         else:
             score[best] = _cosine((state.free[node] * scale)[None, :], request)[0]
     return []
+
+
+def _place_bound(scene: Scene, state: State, item: int, mask: Mask) -> bool:
+    """Place an item that is bound to its domains."""
+    kind = state.class_at(item)
+    nodes = np.flatnonzero(mask & state.candidates(kind, item))
+    if not nodes.size:
+        return False
+    score = _cosine(state.free[nodes] * scene.scale, kind.request * scene.scale)
+    state.place(item, int(nodes[score.argmax()]))
+    return True
 
 
 def _cosine(room: Floats, request: Floats) -> Floats:
@@ -191,8 +203,7 @@ def _relief(scene: Scene, state: State, keep: Mask, waiting: list[int]) -> list[
     if not relief.any():
         # Nobody can go back: an unused node that takes the hardest of them.
         for item in sorted(waiting, key=lambda one: (-float(size[scene.instance.class_of[one]]), one)):
-            forget(state, item)
-            relief[state.candidates(state.class_at(item)) & ~keep] = 1.0
+            relief[state.candidates(state.class_at(item), item) & ~keep] = 1.0
             if relief.any():
                 break
     price = scene.price.astype(np.float64)

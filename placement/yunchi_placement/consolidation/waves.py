@@ -160,6 +160,8 @@ class _Board:
             spare: Whether to use a node that would not be in use at the end.
         """
         end, kind = self._end, self._end.class_at(item)
+        if self._scene.is_wanted(item):
+            return False
         target = lift(end, item)
         mask = end.candidates(kind) & (self._room >= kind.request).all(axis=1) & (end.used != spare)
         mask[[target, int(self._scene.home[item])]] = False

@@ -115,7 +115,7 @@ def used(problem: Problem, where: dict[int, str]) -> set[str]:
 
 
 @given(clusters(), st.sampled_from(["cost", "nodes"]))
-@settings(max_examples=150, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=80, deadline=None, suppress_health_check=QUIET)
 def test_waves_can_be_carried_out_and_end_where_the_plan_says(problem: Problem, objective: str) -> None:
     plan = consolidate(problem, objective=objective)  # type: ignore[arg-type]
     where = replay(problem, plan)
@@ -140,13 +140,13 @@ def test_waves_can_be_carried_out_and_end_where_the_plan_says(problem: Problem, 
 
 
 @given(clusters(overfull=True))
-@settings(max_examples=100, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=50, deadline=None, suppress_health_check=QUIET)
 def test_overfull_nodes_only_get_emptier(problem: Problem) -> None:
     replay(problem, consolidate(problem))
 
 
 @given(clusters(), st.integers(0, 6), st.integers(0, 3))
-@settings(max_examples=100, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=50, deadline=None, suppress_health_check=QUIET)
 def test_limits_are_kept(problem: Problem, most_moves: int, most_nodes: int) -> None:
     plan = consolidate(problem, objective="nodes", limits=Limits(most_moves=most_moves, most_nodes=most_nodes))
     replay(problem, plan)
@@ -155,7 +155,7 @@ def test_limits_are_kept(problem: Problem, most_moves: int, most_nodes: int) -> 
 
 
 @given(clusters(), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=30, deadline=None, suppress_health_check=QUIET)
 def test_the_answer_does_not_depend_on_the_order_of_the_input(problem: Problem, rng: random.Random) -> None:
     plan = consolidate(problem)
     assert consolidate(problem) == plan
@@ -172,7 +172,7 @@ def test_the_answer_does_not_depend_on_the_order_of_the_input(problem: Problem, 
 
 
 @given(clusters())
-@settings(max_examples=60, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=30, deadline=None, suppress_health_check=QUIET)
 def test_the_curve_starts_at_nothing_and_only_rises(problem: Problem) -> None:
     curve = consolidate(problem).curve
     assert curve[0].saving == 0
