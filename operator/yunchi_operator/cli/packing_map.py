@@ -73,6 +73,13 @@ class Palette:
         """A namespace's colour."""
         return self._colours.get(namespace, OTHERS)
 
+    def stacked(self, parts: Mapping[str, tuple[int, ...]], resource: int) -> list[tuple[str, int]]:
+        """Colour and amount of one node's namespaces, in the legend's order; all others together come last."""
+        sums = dict.fromkeys((*self._colours.values(), OTHERS), 0)
+        for namespace, amounts in parts.items():
+            sums[self.of(namespace)] += amounts[resource]
+        return [(colour, amount) for colour, amount in sums.items() if amount]
+
     def legend(self) -> str:
         """What the colours mean."""
         entries = [*self._colours.items(), *([(f"{self._rest} others", OTHERS)] if self._rest else [])]
@@ -109,13 +116,11 @@ def _column(
     has = node.capacity[resource] if node.capacity else 0
     share = total[resource] / has if total and has else 0.0
     rects, bottom = [], float(y + _HEIGHT)
-    for namespace, amounts in sorted(load.amounts.get(node.name, {}).items()):
-        high = min(_HEIGHT * amounts[resource] / has if has else 0.0, bottom - y)
+    for colour, amount in palette.stacked(load.amounts.get(node.name, {}), resource):
+        high = min(_HEIGHT * amount / has if has else 0.0, bottom - y)
         bottom -= high
         if high > 0:
-            rects.append(
-                f'<rect x="{x}" y="{bottom:.1f}" width="{_WIDTH}" height="{high:.1f}" fill="{palette.of(namespace)}"/>'
-            )
+            rects.append(f'<rect x="{x}" y="{bottom:.1f}" width="{_WIDTH}" height="{high:.1f}" fill="{colour}"/>')
     state = "emptied" if emptied else f"{share:.0%} of its {resources[resource]}" if total else "not in use"
     look = _EMPTIED if emptied else _OUTLINE
     frame = f'<rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" {look}/>'

@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 from yunchi_operator.cli.markup import document, figures, section, table, text
 from yunchi_operator.cli.packing_map import MOST_NODES, Load, Palette, columns, histogram
 from yunchi_operator.cli.planning import Planned
+from yunchi_operator.cli.tables import spread_out
 from yunchi_operator.scheduling.answer import Answer, Steps, plain_cost
 from yunchi_operator.scheduling.messages import unschedulable_message
 from yunchi_operator.scheduling.summary import Row, rows, total
 from yunchi_placement import Node
 
+POINTS = 20
+"""Of a trade-off, that a table shows."""
 FIGURES = ("Pool", "Zone", "Architecture", "Nodes", "Used before", "Used after", "CPU", "Memory", "Cost")
 
 
@@ -152,7 +155,7 @@ def _moves(plan: Answer) -> str:
 def _curve(steps: Steps | None) -> str:
     if steps is None or len(steps.curve) < 2:
         return ""
-    shown = [(f"{one.moves:,}", f"{one.saving:,}", f"{one.nodes:,}") for one in steps.curve]
+    shown = [(f"{one.moves:,}", f"{one.saving:,}", f"{one.nodes:,}") for one in spread_out(steps.curve, POINTS)]
     return table(("Moves", "Saving", "Nodes emptied"), shown, numbers=range(3))
 
 

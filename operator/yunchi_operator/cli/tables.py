@@ -109,7 +109,7 @@ def _print_steps(console: Console, plan: Answer, steps: Steps) -> None:
         waves = f"{len(steps.waves)} {'wave' if len(steps.waves) == 1 else 'waves'}"
         console.print(f"{saved}, by moving {_pods(len(plan.moves))} in {waves}.", markup=False)
     if len(steps.curve) > 1:
-        shown = _spread_out(steps.curve, POINTS)
+        shown = spread_out(steps.curve, POINTS)
         points = ", ".join(f"{one.moves:,} save {one.saving:,}" for one in shown)
         cut = " The limits end the plan before that." if steps.limited else ""
         console.print(f"Moves and what they save: {points}.{cut}", markup=False)
@@ -131,7 +131,7 @@ def _pods(count: int) -> str:
     return f"{count:,} pod" if count == 1 else f"{count:,} pods"
 
 
-def _spread_out(points: Sequence[Point], most: int) -> list[Point]:
+def spread_out(points: Sequence[Point], most: int) -> list[Point]:
     """A few points of many, the last one among them."""
     if len(points) <= most + 1:
         return list(points[1:])
