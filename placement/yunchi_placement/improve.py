@@ -164,7 +164,12 @@ def _bound(model: Model, objective: Objective, settings: Settings, volume: Bound
     """The plan's dual bound for the objective; arithmetic for the other measure."""
     instance = model.instance
     _, least = model.solve(
-        objective, fill=uniform(instance, 1.0), gap=settings.bound_gap, nodes=settings.bound_nodes, seed=seed
+        objective,
+        fill=uniform(instance, 1.0),
+        gap=settings.bound_gap,
+        nodes=settings.bound_nodes,
+        seed=seed,
+        tighten=True,
     )
     if objective == "cost":
         cost = least + int(instance.cost[instance.in_use].sum())

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from yunchi_placement.canonical import Instance, ItemClass
-from yunchi_placement.mip import Rows, minimise, shadow_prices
+from yunchi_placement.formulation import CapLimit, Formulation, NodeType, Part
+from yunchi_placement.mip import minimise, shadow_prices
 from yunchi_placement.rules import fits_mask
 from yunchi_placement.rules.caps import UNLIMITED
 from yunchi_placement.solution import Objective
@@ -24,24 +25,11 @@ from yunchi_placement.state import State
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 FLOW_LIMIT = 400_000
-COUNTED = 256
-TINY = 1e-8
-"""HiGHS drops smaller coefficients. Dropping a request only relaxes; dropping a node's room would not."""
 RELAXES = (
-    "for the items placed: an item may be split over the nodes of a cell (nodes that no item can tell apart); "
-    "anti-affinity by host only counted per cell; node counts are whole"
+    "for the items placed: an item may be split over the nodes of a cell (nodes that no item can tell apart), but for "
+    "large items and card shares, which are counted; anti-affinity by host is counted per cell; affinity, spread and "
+    "gangs are dropped; node counts are whole"
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NodeType:
-    """Unused nodes of one cell with equal room and cost; or all used nodes of a cell (price 0, `sunk`)."""
-
-    cell: int
-    nodes: tuple[int, ...]
-    room: Ints
-    price: int
-    sunk: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,37 +41,8 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CapLimit:
-    """What flows may ask for together in some cells, of one resource."""
-
-    flows: frozenset[int]
-    cells: frozenset[int]
-    resource: int
-    left: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """Types and arcs that concern each other, by position."""
-
-    types: list[int]
-    arcs: list[int]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Model:
+class Model(Formulation):
     """The arrays that a plan is made of; built once, solved for several fills."""
-
-    instance: Instance
-    types: list[NodeType]
-    flow_of_class: Ints
-    requests: Ints  # by flow
-    counts: Ints  # by flow
-    arcs: list[tuple[int, int]]  # (flow, cell)
-    most: Floats  # by arc: items
-    caps: list[CapLimit]
-    spreads: dict[frozenset[int], int]  # cells -> nodes that they must open together, for anti-affinity
-    parts: list[Part]
 
     @classmethod
     def of(cls, state: State, *, steady: bool) -> Model:
@@ -137,9 +96,9 @@ class Model:
         return 0 < len(self.arcs) <= FLOW_LIMIT
 
     def solve(
-        self, objective: Objective, *, fill: Floats, gap: float, nodes: int, seed: int
+        self, objective: Objective, *, fill: Floats, gap: float, nodes: int, seed: int, tighten: bool = False
     ) -> tuple[Plan | None, int]:
-        """Minimise; `fill` is by cell.
+        """Minimise; `fill` is by cell; `tighten` adds the cuts that the relaxation violates.
 
         Returns:
             The plan (None if there is none) and the proven least price of the objective, sunk costs left out
@@ -149,7 +108,7 @@ class Model:
         share: dict[tuple[int, int], float] = {}
         total, complete = 0, True
         for part in self.parts:
-            values, least = self._solve_part(part, objective, fill, gap=gap, nodes=nodes, seed=seed)
+            values, least = self._solve_part(part, objective, fill, gap=gap, nodes=nodes, seed=seed, tighten=tighten)
             total += least
             if values is None:
                 complete = False
@@ -162,7 +121,7 @@ class Model:
         return Plan(opened, share) if complete else None, total
 
     def _solve_part(
-        self, part: Part, objective: Objective, fill: Floats, *, gap: float, nodes: int, seed: int
+        self, part: Part, objective: Objective, fill: Floats, *, gap: float, nodes: int, seed: int, tighten: bool
     ) -> tuple[Floats | None, int]:
         types = [self.types[number] for number in part.types]
         price = [0 if t.sunk else (t.price if objective == "cost" else 1) for t in types]
@@ -172,9 +131,13 @@ class Model:
         upper += self.most[part.arcs].tolist()
         scaled = np.zeros(len(upper))
         scaled[:width] = np.array(price) / grain
-        chunky = self._chunky()
+        chunky = self.chunky()
         integer = np.array([True] * width + [bool(chunky[self.arcs[arc][0]]) for arc in part.arcs])
-        rows, _, _ = self._rows(part, fill)
+        rows, _, _ = self.rows(part, fill)
+        if tighten:
+            relaxed = minimise(scaled, np.array(upper), np.zeros_like(integer), rows, gap=gap, nodes=nodes, seed=seed)
+            if relaxed.values is not None:
+                self.add_violated_cuts(part, rows, relaxed.values)
         answer = minimise(scaled, np.array(upper), integer, rows, gap=gap, nodes=nodes, seed=seed)
         return answer.values, max(0, math.ceil(answer.bound * (1 - 1e-6) - 1e-6)) * grain
 
@@ -189,7 +152,7 @@ class Model:
             types = [self.types[number] for number in part.types]
             price = [0 if kind.sunk else (kind.price if objective == "cost" else 1) for kind in types]
             upper = [1.0 if kind.sunk else float(len(kind.nodes)) for kind in types] + self.most[part.arcs].tolist()
-            rows, scale, capacity_rows = self._rows(part, full)
+            rows, scale, capacity_rows = self.rows(part, full)
             padded = np.array(price + [0] * len(part.arcs), dtype=np.float64)
             duals = shadow_prices(padded, np.array(upper), rows)
             if duals is None:
@@ -197,68 +160,6 @@ class Model:
             for (cell, resource), row in capacity_rows.items():
                 worth[self.instance.cell_of == cell, resource] = max(0.0, -float(duals[row])) / scale[resource]
         return worth
-
-    def _counted(self, resource: int) -> bool:
-        """Whether nodes hold few units of the resource (cards, pod slots), so that they can be filled exactly."""
-        card = any(table.resource == resource for table in self.instance.base.cards)
-        return card or int(self.instance.free[:, resource].max(initial=0)) <= COUNTED
-
-    def _chunky(self) -> npt.NDArray[np.bool_]:
-        """By flow: whether an item takes a large part of a node's few units; such items are not split."""
-        most = self.instance.free.max(axis=0, initial=1)
-        counted = np.array([self._counted(resource) for resource in range(len(most))], dtype=np.bool_)
-        large = (self.requests > 0) & (self.requests * 16 >= most) & (most > 0)
-        return np.asarray((large & counted).any(axis=1))
-
-    def _rows(self, part: Part, fill: Floats) -> tuple[Rows, Floats, dict[tuple[int, int], int]]:
-        """The constraints, the unit of each resource in them, and the row of each cell's capacity by resource."""
-        rows = Rows()
-        capacity_rows: dict[tuple[int, int], int] = {}
-        width = len(part.types)
-        by_flow: dict[int, list[int]] = {}
-        by_cell: dict[int, list[int]] = {}
-        for column, arc in enumerate(part.arcs):
-            flow, cell = self.arcs[arc]
-            by_flow.setdefault(flow, []).append(width + column)
-            by_cell.setdefault(cell, []).append(column)
-        for flow, columns in by_flow.items():
-            rows.add(float(self.counts[flow]), float(self.counts[flow]), columns, [1.0] * len(columns))
-        scale = np.maximum(self.requests.max(axis=0), 1).astype(np.float64)
-        for cell, inside in by_cell.items():
-            flows = np.array([self.arcs[part.arcs[column]][0] for column in inside])
-            kinds = [position for position, number in enumerate(part.types) if self.types[number].cell == cell]
-            columns = [width + column for column in inside] + kinds
-            for resource in range(len(self.instance.resources)):
-                asked = self.requests[flows, resource] / scale[resource]
-                if asked.any():
-                    room = [float(self.types[part.types[k]].room[resource]) / scale[resource] for k in kinds]
-                    part_fill = 1.0 if self._counted(resource) else float(fill[cell])
-                    values = [*asked.tolist(), *[-max(r * part_fill, TINY) if r else 0.0 for r in room]]
-                    capacity_rows[cell, resource] = rows.add(-math.inf, 0.0, columns, values)
-        self._spread_rows(part, rows)
-        self._cap_rows(part, rows, scale)
-        return rows, scale, capacity_rows
-
-    def _cap_rows(self, part: Part, rows: Rows, scale: Floats) -> None:
-        width = len(part.types)
-        for cap in self.caps:
-            columns = [
-                (width + column, self.arcs[arc][0])
-                for column, arc in enumerate(part.arcs)
-                if self.arcs[arc][0] in cap.flows and self.arcs[arc][1] in cap.cells
-            ]
-            asked = self.requests[[flow for _, flow in columns], cap.resource] / scale[cap.resource]
-            if asked.any():
-                limit = cap.left / float(scale[cap.resource])
-                rows.add(-math.inf, limit, [column for column, _ in columns], asked.tolist())
-
-    def _spread_rows(self, part: Part, rows: Rows) -> None:
-        for cells, least in self.spreads.items():
-            inside = [k for k, number in enumerate(part.types) if self.types[number].cell in cells]
-            sunk = sum(len(self.types[part.types[k]].nodes) for k in inside if self.types[part.types[k]].sunk)
-            columns = [k for k in inside if not self.types[part.types[k]].sunk]
-            if columns and least > sunk:
-                rows.add(float(least - sunk), math.inf, columns, [1.0] * len(columns))
 
 
 def _present_cells(state: State, kind: ItemClass) -> dict[int, int]:
