@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -160,7 +161,7 @@ class Inventory:
 
     def _add_slowly(self, raw: Any, origin: Origin, path: Path, inherited: Mapping[str, str]) -> None:
         try:
-            self.add(msgspec.json.decode(raw), origin, path, inherited)
+            self.add(_decoded(raw), origin, path, inherited)
         except RecursionError:
             self._fault(origin, path, "", Flaw((), "", "nested too deeply"))
 
@@ -255,6 +256,14 @@ class Mark:
 
 
 _GROWING: Final = {one.name for one in fields(Inventory)} - {"ignored", "objects", "_sharing"}
+
+
+def _decoded(raw: Any) -> Any:
+    """A JSON value that is well-formed; numbers beyond 64 bits are for the checks to refuse, with their field."""
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.ValidationError:
+        return json.loads(bytes(raw))
 
 
 def passed_down(kind: str, version: str) -> Mapping[str, str]:

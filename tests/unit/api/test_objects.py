@@ -97,6 +97,14 @@ def test_faults_of_budgets(read: Any, spec: dict[str, Any], field: str, message:
 
 
 @pytest.mark.parametrize("read", [carefully, quickly])
+def test_numbers_beyond_64_bits_are_capped_or_refused(read: Any) -> None:
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "status": {"allocatable": {"cpu": 10**30}}}
+    assert read(node).faults == []
+    (fault,) = read(node | {"metadata": {"name": 10**30}}).faults
+    assert fault.field == "metadata.name"
+
+
+@pytest.mark.parametrize("read", [carefully, quickly])
 def test_an_old_api_version_is_told(read: Any) -> None:
     (fault,) = read(budget() | {"apiVersion": "policy/v1beta1"}).faults
     assert fault.message.endswith("PodDisruptionBudget belongs to apiVersion policy/v1")

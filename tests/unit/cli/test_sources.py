@@ -44,6 +44,7 @@ def faults(*paths: Path | str) -> list[str]:
         (b'{"kind": [NaN}', "line 1: not valid JSON: invalid character at 'NaN}'"),
         (JSON.replace("9", "-9").encode(), "status.allocatable.pods: '-9' is negative"),
         (JSON.replace("9", "NaN").encode(), "status.allocatable.pods: 'NaN' is not a quantity"),
+        (JSON.replace('"9"', "1e999").encode(), "document 1, line 1: Node n: status.allocatable.pods: 'inf' is not a"),
         (JSON.encode() + b"{", "it ends in the middle; is the file complete?"),
     ],
 )
