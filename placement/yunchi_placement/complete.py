@@ -135,7 +135,10 @@ def press(state: State, seed: int, steps: int, patience: int) -> State:
     trial = state.copy()
     everywhere = np.ones(len(state.instance.nodes), dtype=np.bool_)
     Search(trial, everywhere, np.random.default_rng(seed)).run(waiting, steps, patience)
-    whole = all(trial.gang_needs[kind.gang] <= 0 for kind in map(trial.class_at, trial.unplaced()) if kind.gang >= 0)
+    # An item with ties that lost its node still counts for others: such a result is not one.
+    whole = not trial.lifted and all(
+        trial.gang_needs[kind.gang] <= 0 for kind in map(trial.class_at, trial.unplaced()) if kind.gang >= 0
+    )
     return trial if whole and trial.placed_by_tier() > state.placed_by_tier() else state
 
 

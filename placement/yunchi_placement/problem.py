@@ -66,10 +66,9 @@ class Constraints:
 class Near:
     """Required pod affinity: another item of `group` is in the same domain, which is the value of label `key`.
 
-    The first of a set may start anywhere the labels exist: if no placed item is in any group that an item wants
-    to be near (on a node with the term's key), and the item is in all of those groups itself, the terms hold.
-    As in Kubernetes, an item counts for `group` only if it matches all affinity terms of the one that asks, so
-    the terms of one item usually name one group and several keys.
+    As in Kubernetes, an item counts only if it is in the groups of all terms of the one that asks. The first of a set
+    may start anywhere the labels exist: if no placed item counts for any of the terms, and the item is in all of the
+    groups itself, the terms hold.
     """
 
     key: str

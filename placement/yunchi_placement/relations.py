@@ -110,9 +110,9 @@ class Relations:
 
     def _register(self, key: _Key) -> None:
         for near in key.near:
-            self.layout.members((near.key,), near.group, self._column(near.key))
+            self.layout.members((near.key,), _sought(key), self._column(near.key))
         for apart in key.apart:
-            self.layout.members((apart.key,), apart.group, self._column(apart.key))
+            self.layout.members((apart.key,), frozenset({apart.group}), self._column(apart.key))
             number = self.layout.avoiders((apart.key,), apart.group, self._column(apart.key))
             listed = self._avoiders.setdefault(apart.group, [])
             if number not in listed:
@@ -138,17 +138,19 @@ class Relations:
             eligible &= self._eligibility.taints.tolerated_mask(constraints.tolerations)
             signature += (constraints.tolerations,)
         column = np.where(eligible, self._column(spread.key), -1)
-        return self.layout.members(signature, spread.group, column)
+        return self.layout.members(signature, frozenset({spread.group}), column)
 
     def _resolve(self, key: _Key) -> Social:
         own = [self.layout.avoiders((term.key,), term.group, self._column(term.key)) for term in key.apart]
-        against = [self.layout.members((term.key,), term.group, self._column(term.key)) for term in key.apart]
+        against = [
+            self.layout.members((term.key,), frozenset({term.group}), self._column(term.key)) for term in key.apart
+        ]
         against += [number for group in sorted(key.groups) for number in self._avoiders.get(group, ())]
         ties = Ties(
             adds=(*self.layout.of_members(key.groups), *sorted(set(own))),
             apart=tuple(sorted(set(against))),
-            near=tuple(self.layout.members((term.key,), term.group, self._column(term.key)) for term in key.near),
-            starts=all(term.group in key.groups for term in key.near),
+            near=tuple(self.layout.members((term.key,), _sought(key), self._column(term.key)) for term in key.near),
+            starts=_sought(key) <= key.groups,
             spread=tuple(
                 Skew(self._spread_tally(key, term), term.max_skew, term.min_domains, int(term.group in key.groups))
                 for term in key.spread
@@ -163,3 +165,8 @@ class Relations:
     def port_ids(self) -> frozenset[int]:
         """The group numbers that stand for host ports."""
         return frozenset(number for group, number in self._numbers.items() if group.startswith("host-port/"))
+
+
+def _sought(key: _Key) -> frozenset[str]:
+    """The groups of all affinity terms: only an item in all of them counts for any of them, as in Kubernetes."""
+    return frozenset(term.group for term in key.near)

@@ -153,14 +153,16 @@ class World:
             return
         layout = self.relations.layout
         self.base.counts = np.append(self.base.counts, np.zeros(layout.size - len(self.base.counts), dtype=np.int64))
-        asked = set(groups) | {layout.tallies[number].group for number in tallies if layout.tallies[number].members}
+        asked = set(groups)
+        for number in tallies:
+            asked |= layout.tallies[number].groups if layout.tallies[number].members else set()
         for other in running:
             row = self.position.get(other.node or "", -1)
             if row < 0 or not (other.groups & asked):
                 continue
             self.base.conflicts.add(row, [self.relations.number(g) for g in groups if g in other.groups], ())
             for tally in (layout.tallies[number] for number in tallies):
-                if tally.members and tally.group in other.groups and tally.column[row] >= 0:
+                if tally.members and tally.groups <= other.groups and tally.column[row] >= 0:
                     self.base.counts[tally.column[row]] += 1
 
     def relate(self, item: Item, row: int, step: int) -> None:

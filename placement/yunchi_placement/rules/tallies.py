@@ -6,7 +6,6 @@ part of the nodes only. All counts of a placement live in one flat array, so tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,13 +19,13 @@ Mask = npt.NDArray[np.bool_]
 class Tally:
     """One tally: `column[node]` is the position in the flat counts for a node, or -1 for none.
 
-    `members` says whether it counts the members of the group, or the items that avoid it.
+    `members` says whether it counts the items that are in all of the groups, or the items that avoid them.
     """
 
     column: Ints
     start: int
     stop: int
-    group: str
+    groups: frozenset[str]
     members: bool
 
 
@@ -74,31 +73,32 @@ class Layout:
         self._numbers: dict[tuple[object, ...], int] = {}
         self._of_group: dict[str, list[int]] = {}
 
-    def members(self, key: tuple[object, ...], group: str, column: Ints) -> int:
-        """The tally of a group's members over a column; `key` identifies the column."""
-        number = self._number(group, key, column, members=True)
-        listed = self._of_group.setdefault(group, [])
+    def members(self, key: tuple[object, ...], groups: frozenset[str], column: Ints) -> int:
+        """The tally of the items in all of the groups over a column; `key` identifies the column."""
+        number = self._number(groups, key, column, members=True)
+        listed = self._of_group.setdefault(min(groups), [])
         if number not in listed:
             listed.append(number)
         return number
 
     def avoiders(self, key: tuple[object, ...], group: str, column: Ints) -> int:
         """The tally of the items that avoid a group over a column."""
-        return self._number(group, key, column, members=False)
+        return self._number(frozenset({group}), key, column, members=False)
 
-    def of_members(self, groups: Iterable[str]) -> tuple[int, ...]:
+    def of_members(self, groups: frozenset[str]) -> tuple[int, ...]:
         """The tallies that count an item of these groups."""
-        return tuple(sorted({number for group in groups for number in self._of_group.get(group, ())}))
+        listed = {number for group in groups for number in self._of_group.get(group, ())}
+        return tuple(sorted(number for number in listed if self.tallies[number].groups <= groups))
 
-    def _number(self, group: str, key: tuple[object, ...], column: Ints, *, members: bool) -> int:
-        key = (members, group, *key)
+    def _number(self, groups: frozenset[str], key: tuple[object, ...], column: Ints, *, members: bool) -> int:
+        key = (members, groups, *key)
         if key not in self._numbers:
             self._numbers[key] = len(self.tallies)
             domains, dense = np.unique(column, return_inverse=True)
             missing = int(domains.size > 0 and domains[0] < 0)
             placed = np.where(column >= 0, dense - missing + self.size, -1)
             count = int(domains.size) - missing
-            self.tallies.append(Tally(placed.astype(np.int64), self.size, self.size + count, group, members))
+            self.tallies.append(Tally(placed.astype(np.int64), self.size, self.size + count, groups, members))
             self.size += count
         return self._numbers[key]
 
