@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from yunchi_placement.consolidation.answer import Consolidation, Limits, Move
-from yunchi_placement.consolidation.choice import Choice, Chooser
-from yunchi_placement.consolidation.curve import Chain, best_stages, chain_of, curve_of
+from yunchi_placement.consolidation.curve import Chain, best_stages, curve_of
 from yunchi_placement.consolidation.curve import Stage as ChainStage
-from yunchi_placement.consolidation.exact import exact
+from yunchi_placement.consolidation.efforts import EFFORTS
 from yunchi_placement.consolidation.ideal import ideal
 from yunchi_placement.consolidation.moving import restore
 from yunchi_placement.consolidation.ordering import Ordered, order_moves
 from yunchi_placement.consolidation.pending import Spots, fill_in, needs_solve, refused, solved
 from yunchi_placement.consolidation.reasons import kept_nodes, move_reason
 from yunchi_placement.consolidation.scene import Scene, scene_of, settled, shielded, starting_state
-from yunchi_placement.consolidation.sweep import by_price, by_worth, empty_more, relieve
-from yunchi_placement.consolidation.vacate import settle, vacate
+from yunchi_placement.consolidation.sweep import relieve
+from yunchi_placement.consolidation.vacate import settle
+from yunchi_placement.consolidation.ways import Ways
 from yunchi_placement.problem import Problem
 from yunchi_placement.solution import Bound, Effort, Objective, Progress, Stage, Unplaced
 from yunchi_placement.state import State, Value
@@ -30,54 +29,6 @@ from yunchi_placement.validate import validate
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How hard to try. All limits are counts, so that answers repeat.
-
-    Attributes:
-        fills: How full cells are planned, round by round; lowered where the last round fell short.
-        enough: the rounds end when a packing needs no more than this part of extra nodes; 0 for all rounds.
-        steps: search steps of one packing.
-        tries: failed attempts to empty one more node after packing.
-        small: up to so many nodes, nodes are also tried one by one from the start.
-        exact_size: clusters with no more choices (item, node) than this are also solved by CP-SAT,
-        exact_time: for so much deterministic time.
-        orderings: placements tried, best first, until one can be reached in waves as it is.
-    """
-
-    fills: tuple[float, ...] = (0.985, 0.97)
-    enough: float = 0.01
-    steps: int = 8000
-    tries: int = 4
-    small: int = 150
-    exact_size: int = 4000
-    exact_time: float = 0.5
-    orderings: int = 3
-    mip_gap: float = 2e-3
-    mip_nodes: int = 40
-
-
-EFFORTS: dict[Effort, Settings] = {
-    "fast": Settings(fills=(0.98,), steps=1000, tries=2, small=60, exact_size=1000, exact_time=0.1, orderings=2),
-    "balanced": Settings(),
-    "best": Settings(
-        fills=(0.985, 0.995, 0.998, 0.999),
-        enough=0.0,
-        steps=40_000,
-        tries=40,
-        small=600,
-        mip_nodes=400,
-        exact_size=40_000,
-        exact_time=10.0,
-        orderings=8,
-    ),
-}
-FEW_ARCS = 2000
-"""Models with no more arcs than this tell sizes apart exactly; larger ones only shapes,"""
-SHAPES = 4
-"""in so many steps of each resource's part."""
 
 
 def consolidate(
@@ -133,6 +84,16 @@ class _Run:
         self.shields: dict[int, str] = {}
         self._set_up(problem)
         self._most_nodes = limits.nodes_of(len(self.scene.price))
+        self._ways = Ways(
+            self.scene,
+            self.start,
+            objective,
+            self.settings,
+            seed,
+            limits.most_moves,
+            self._most_nodes,
+            self._note,
+        )
         self._note("start", self.start)
 
     def _set_up(self, problem: Problem) -> None:
@@ -168,7 +129,7 @@ class _Run:
         """Run all stages."""
         with ThreadPoolExecutor(max_workers=1) as pool:
             proof = pool.submit(ideal, self._free_scene, self.start, self.objective, self.effort, self.seed)
-            chains = self._chains()
+            chains = self._ways.chains()
             end, ordered = self._ordered(best_stages(chains, self.limits.most_moves, self._most_nodes))
             self._place_late(end)
             self._note("waves", end, f"{len(ordered.waves)} waves")
@@ -184,134 +145,14 @@ class _Run:
             end = self.start.copy()
             restore(end, chain.placement(stage))
             settle(self.scene, end)
-            ordered = order_moves(self.scene, self.present, end, chain.order)
-            found.append((self._rank(end), number, end, ordered))
+            ordered = order_moves(self.scene, self.present, end, chain.order, self.settings.patience)
+            found.append((self._ways.rank(end), number, end, ordered))
         rank, _, end, ordered = min(found, key=lambda one: one[:2])
         if rank[0] > self.start.value().of(self.objective):
             # Dropping moves cost more than it left: relieve what is overfull, and leave the rest alone.
             end = self.start.copy()
-            ordered = order_moves(self.scene, self.present, end, np.zeros(0, dtype=np.int64))
+            ordered = order_moves(self.scene, self.present, end, np.zeros(0, dtype=np.int64), self.settings.patience)
         return end, ordered
-
-    def _chains(self) -> list[Chain]:
-        """Ways from the start to placements with fewer nodes, the start itself first."""
-        chains = [self._chain(self.start.node_of)]
-        chains += [self._chain(state.node_of) for state in self._packings()]
-        limited = self._limited(chains)
-        if limited is not None:
-            chains.append(self._chain(limited.node_of))
-        for moves, nodes in dict.fromkeys(((None, None), (self.limits.most_moves, self._most_nodes))):
-            better = self._exact(chains, moves, nodes)
-            if better is not None:
-                chains.append(self._chain(better))
-        return chains
-
-    def _chain(self, end: Ints) -> Chain:
-        return chain_of(self.scene, self.start, end)
-
-    def _exact(self, chains: list[Chain], moves: int | None, nodes: int | None) -> Ints | None:
-        """Small clusters exactly, within these limits."""
-        if self.settings.exact_time <= 0:
-            return None
-        chain, stage = best_stages(chains, moves, nodes)[0]
-        hint = self.start.copy()
-        restore(hint, chain.placement(stage))
-        settings = self.settings
-        found = exact(
-            self.scene,
-            self.start,
-            hint,
-            most_moves=moves,
-            most_nodes=nodes,
-            size=settings.exact_size,
-            effort=settings.exact_time,
-        )
-        if found is not None:
-            restore(hint, found)
-            self._note("exact", hint)
-        return found
-
-    def _packings(self) -> list[State]:
-        """Placements with fewer nodes, found in several ways."""
-        found: list[State] = []
-        best = self._planned()
-        if best is not None:
-            found.append(best)
-        if len(self.scene.price) <= self.settings.small:
-            for order in (by_worth, by_price):
-                state = self.start.copy()
-                empty_more(self.scene, state, order(self.scene, state), len(state.keepers), 200, self.seed)
-                settle(self.scene, state)
-                found.append(state)
-                self._note("one by one", state)
-        if found:
-            state = min(found, key=self._rank).copy()
-            nodes = by_price(self.scene, state)
-            if empty_more(self.scene, state, nodes, self.settings.tries, self.settings.steps // 10, self.seed):
-                settle(self.scene, state)
-                found.append(state)
-            self._note("close nodes", state)
-        return found
-
-    def _planned(self) -> State | None:
-        """The best packing along the plans, round by round."""
-        instance = self.scene.instance
-        exact = len(instance.classes) * instance.cells <= FEW_ARCS
-        chooser = Chooser(self.scene, self.start, 0 if exact else SHAPES)
-        best: State | None = None
-        if not chooser.fits:
-            return best
-        offset = np.zeros(max(1, self.scene.instance.cells))
-        for fill in self.settings.fills:
-            choice = chooser.solve(
-                fill - offset, gap=self.settings.mip_gap, nodes=self.settings.mip_nodes, seed=self.seed
-            )
-            if choice is None:
-                offset += 0.01
-                continue
-            rng = np.random.default_rng(self.seed)
-            packing = vacate(self.scene, self.start, choice, chooser, self.settings.steps, rng)
-            if packing is None:
-                offset += 0.01
-                continue
-            self._note("pack", packing.state, f"filled to {fill:.3f}")
-            offset += np.where(packing.short, 0.006, 0.0)
-            if best is None or self._rank(packing.state) < self._rank(best):
-                best = packing.state
-            if packing.extra <= self.settings.enough * int(choice.keep.sum()):
-                break
-        return best
-
-    def _limited(self, chains: list[Chain]) -> State | None:
-        """A placement made for limits that cut the full plan short: only what they allow is emptied at all."""
-        moves, nodes = self.limits.most_moves, self._most_nodes
-        _, stage = best_stages(chains)[0]
-        fits_moves = moves is None or stage.point.moves <= moves
-        fits_nodes = nodes is None or stage.point.nodes_emptied <= nodes
-        if fits_moves and fits_nodes:
-            return None
-        keep = self.start.used | self.scene.instance.in_use
-        toll = np.zeros(len(keep), dtype=np.int64)
-        np.add.at(toll, self.scene.home[self.scene.home >= 0], self.scene.toll[self.scene.home >= 0])
-        left_moves = None if moves is None else moves - chains[0].stages[0].point.moves
-        left_nodes = nodes
-        order = by_worth(self.scene, self.start) if moves is not None else self._dearest(toll)
-        for node in order:
-            if left_nodes is not None and left_nodes <= 0:
-                break
-            if left_moves is not None:
-                if toll[node] > left_moves:
-                    continue
-                left_moves -= int(toll[node])
-            left_nodes = None if left_nodes is None else left_nodes - 1
-            keep[node] = False
-        rng = np.random.default_rng(self.seed)
-        packing = vacate(self.scene, self.start, Choice(keep, {}), None, self.settings.steps, rng)
-        return packing.state if packing else None
-
-    def _dearest(self, toll: Ints) -> list[int]:
-        nodes = np.flatnonzero(self.start.used & ~self.scene.instance.in_use)
-        return [int(node) for node in nodes[np.lexsort((nodes, toll[nodes], -self.scene.price[nodes]))]]
 
     def _place_late(self, end: State) -> None:
         """Pending items that found no place before: the moves may have made one."""
@@ -321,9 +162,6 @@ class _Run:
                 nodes = np.flatnonzero(end.candidates(end.class_at(item)) & end.used)
                 if nodes.size:
                     end.place(item, int(nodes[(end.free[nodes] @ self.scene.scale).argmin()]))
-
-    def _rank(self, state: State) -> tuple[int, int]:
-        return state.value().of(self.objective), self.scene.moves(state.node_of)
 
     def _note(self, name: str, state: State, note: str = "") -> None:
         value = state.value()

@@ -50,9 +50,14 @@ def exact(
     if (start.free < 0).any():
         return None
     batches = _batches(scene, start)
-    places = [_places(scene, start, hint, batch) for batch in batches]
-    if sum(len(nodes) for nodes in places) > size:
+    places: list[list[int]] = []
+    if len(batches) > size:
         return None
+    for batch in batches:
+        places.append(_places(scene, start, hint, batch))
+        size -= len(places[-1])
+        if size < 0:
+            return None
     model = _Model(scene, batches, places)
     if not model.set_objective():
         return None
@@ -62,6 +67,13 @@ def exact(
         model.limit_nodes(most_nodes)
     model.hint(hint)
     return model.solve(start, effort)
+
+
+def small_enough(scene: Scene, size: int) -> bool:
+    """Whether a model of no more than `size` choices is possible; cheap, and no for whole provinces at once."""
+    if len(scene.instance.classes) > size:
+        return False
+    return sum(int(kind.allowed.sum()) for kind in scene.instance.classes) <= size
 
 
 def _batches(scene: Scene, start: State) -> list[_Batch]:

@@ -23,7 +23,7 @@ class Ordered:
     unordered: set[int]
 
 
-def order_moves(scene: Scene, present: State, end: State, priority: Ints) -> Ordered:
+def order_moves(scene: Scene, present: State, end: State, priority: Ints, patience: int) -> Ordered:
     """Find waves for the moves of `end`, which is changed where there are none for all.
 
     Args:
@@ -31,6 +31,7 @@ def order_moves(scene: Scene, present: State, end: State, priority: Ints) -> Ord
         present: Running items at home, no pending one placed.
         end: The placement to reach.
         priority: Items in the order in which their moves are wanted.
+        patience: See `schedule`.
     """
     unordered: set[int] = set()
     while True:
@@ -38,7 +39,7 @@ def order_moves(scene: Scene, present: State, end: State, priority: Ints) -> Ord
         order = priority[moved[priority]]
         rest = np.flatnonzero(moved)
         order = np.concatenate((order, np.setdiff1d(rest, order)))
-        plan = schedule(scene, present, end, order)
+        plan = schedule(scene, present, end, order, patience)
         if not plan.blocked:
             return Ordered(plan.waves, unordered)
         unordered |= _retreat(scene, end, list(plan.blocked))

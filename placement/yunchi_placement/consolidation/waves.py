@@ -20,10 +20,8 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
-TRICKLE = 8
-"""A wave with less than one in so many of the waiting moves is as good as stuck: long chains would take for ever."""
-PER_SPARE = 256
-"""When moves are stuck, one more node is kept in use at once for so many of them."""
+PER_SPARE = 32
+"""When moves are stuck, one more node is kept in use at once for so many of them, times the patience."""
 TARGETS = 8
 """Other targets tried for one move."""
 
@@ -36,7 +34,7 @@ class Schedule:
     blocked: tuple[int, ...]
 
 
-def schedule(scene: Scene, present: State, end: State, order: Ints) -> Schedule:
+def schedule(scene: Scene, present: State, end: State, order: Ints, patience: int) -> Schedule:
     """Fit moves into waves.
 
     Moves that wait for each other in a circle are opened up by sending one of them elsewhere for good: to a node in
@@ -47,6 +45,8 @@ def schedule(scene: Scene, present: State, end: State, order: Ints) -> Schedule:
         present: Running items at home, no pending one placed.
         end: Where every item is to be at the end; changed where a move is sent elsewhere.
         order: The running items that move, most wanted first.
+        patience: A wave with less than one in so many of the waiting moves counts as stuck. More saves nodes and
+            costs waves: long chains, one move after the other, are broken up later.
 
     Returns:
         The waves, as early as each move can be; `blocked` are those that found no way.
@@ -56,9 +56,9 @@ def schedule(scene: Scene, present: State, end: State, order: Ints) -> Schedule:
     waiting = _overfull_first(scene, present, order.tolist())
     while waiting:
         wave = [item for item in waiting if board.admit(item)]
-        if len(wave) * TRICKLE < len(waiting):
+        if len(wave) * patience < len(waiting):
             started = set(wave)
-            wave += _send_elsewhere(scene, board, end, [item for item in waiting if item not in started])
+            wave += _send_elsewhere(scene, board, end, [item for item in waiting if item not in started], patience)
         if not wave:
             break
         board.finish()
@@ -73,11 +73,11 @@ def _overfull_first(scene: Scene, present: State, items: list[int]) -> list[int]
     return sorted(items, key=lambda item: int(scene.home[item]) not in over)
 
 
-def _send_elsewhere(scene: Scene, board: _Board, end: State, waiting: list[int]) -> list[int]:
+def _send_elsewhere(scene: Scene, board: _Board, end: State, waiting: list[int], patience: int) -> list[int]:
     """Give some of the items that others wait for another target; returns those, already admitted."""
     blockers = _blockers(scene, board, end, waiting)
     sent: list[int] = []
-    spares = 1 + len(waiting) // PER_SPARE
+    spares = 1 + len(waiting) // (PER_SPARE * patience)
     for item in blockers:
         # Each node that is opened stays in use, so it takes in as many as it can before the next one is.
         if board.reroute(item, spare=False):
