@@ -106,10 +106,12 @@ def place_rest(state: State, seed: int, steps: int, least_priority: int | None =
             break
         if steps <= 0 or unit in failed or state.node_of[item] >= 0 or not _conceivable(state, number):
             continue
-        members = [item] if together < 0 else _waiting(state, together)
-        trial = state.copy()
-        left = [one for one in members if Search(trial, everywhere, np.random.default_rng(seed)).run([one], TRY)]
-        if left if together < 0 else trial.gang_needs[together] > 0:
+        trial = state
+        for member in [item] if together < 0 else _waiting(state, together):
+            attempt = trial.copy()
+            if not Search(attempt, everywhere, np.random.default_rng(seed)).run([member], TRY):
+                trial = attempt
+        if trial is state or (together >= 0 and trial.gang_needs[together] > 0):
             failed.add(unit)
             steps -= TRY
         else:
