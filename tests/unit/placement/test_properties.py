@@ -21,13 +21,13 @@ EFFORTS = st.sampled_from(["fast", "balanced"])
 
 
 @given(problems())
-@examples(100)
+@examples(50)
 def test_the_problems_tried_are_sound(problem: Problem) -> None:
     validate(problem)
 
 
 @given(problems(), OBJECTIVES, EFFORTS)
-@examples(200)
+@examples(150)
 def test_solutions_meet_all_rules(problem: Problem, objective: str, effort: str) -> None:
     solution = solve(problem, objective=objective, effort=effort)
     assert violations(problem, solution) == []
@@ -39,7 +39,7 @@ def test_solutions_meet_each_rule_alone(feature: str) -> None:
     """One rule on most items finds what the crowd of rules hides."""
 
     @given(problems(Size(4, 10, 3), (feature, "running")), EFFORTS)
-    @examples(25)
+    @examples(40)
     def attempt(problem: Problem, effort: str) -> None:
         assert violations(problem, solve(problem, effort=effort)) == []
 
@@ -47,7 +47,7 @@ def test_solutions_meet_each_rule_alone(feature: str) -> None:
 
 
 @given(problems(), OBJECTIVES, EFFORTS)
-@examples(80)
+@examples(50)
 def test_solutions_tell_the_truth_about_themselves(problem: Problem, objective: str, effort: str) -> None:
     solution = solve(problem, objective=objective, effort=effort)
     assert value(problem, solution.assignment) == (solution.cost, solution.nodes_used)
@@ -63,7 +63,7 @@ def test_solutions_tell_the_truth_about_themselves(problem: Problem, objective: 
 
 
 @given(problems(), OBJECTIVES, EFFORTS)
-@examples(80)
+@examples(50)
 def test_solutions_place_as_much_as_first_fit(problem: Problem, objective: str, effort: str) -> None:
     solution = solve(problem, objective=objective, effort=effort)
     ours = tiers(problem, solution.assignment)
@@ -72,7 +72,7 @@ def test_solutions_place_as_much_as_first_fit(problem: Problem, objective: str, 
 
 
 @given(problems(), OBJECTIVES, EFFORTS)
-@examples(80)
+@examples(50)
 def test_solutions_are_no_worse_than_greedy(problem: Problem, objective: str, effort: str) -> None:
     solution = solve(problem, objective=objective, effort=effort)
     incumbent = greedy(canonicalise(problem), objective)
@@ -83,7 +83,7 @@ def test_solutions_are_no_worse_than_greedy(problem: Problem, objective: str, ef
 
 
 @given(problems(Size(3, 4, 2)), OBJECTIVES, EFFORTS)
-@examples(80)
+@examples(150)
 def test_the_bound_is_below_the_optimum(problem: Problem, objective: str, effort: str) -> None:
     solution = solve(problem, objective=objective, effort=effort)
     placed = [index for index in solution.order if solution.assignment[index] is not None]
@@ -94,7 +94,7 @@ def test_the_bound_is_below_the_optimum(problem: Problem, objective: str, effort
 
 
 @given(problems(), st.integers(0, 1 << 30), OBJECTIVES)
-@examples(50)
+@examples(30)
 def test_the_order_of_the_input_does_not_matter(problem: Problem, seed: int, objective: str) -> None:
     first, second = solve(problem, objective=objective), solve(shuffled(problem, seed), objective=objective)
     assert (first.cost, first.nodes_used, first.bound) == (second.cost, second.nodes_used, second.bound)
@@ -102,7 +102,7 @@ def test_the_order_of_the_input_does_not_matter(problem: Problem, seed: int, obj
 
 
 @given(problems(), st.integers(0, len(RESOURCES) - 1), st.sampled_from([2, 10, 1 << 30]), OBJECTIVES)
-@examples(50)
+@examples(30)
 def test_the_unit_of_a_resource_does_not_matter(problem: Problem, column: int, factor: int, objective: str) -> None:
     first, second = solve(problem, objective=objective), solve(scaled(problem, column, factor), objective=objective)
     assert (first.cost, first.nodes_used) == (second.cost, second.nodes_used)
@@ -110,7 +110,7 @@ def test_the_unit_of_a_resource_does_not_matter(problem: Problem, column: int, f
 
 
 @given(problems(), OBJECTIVES, EFFORTS)
-@examples(50)
+@examples(20)
 def test_the_same_question_gets_the_same_answer(problem: Problem, objective: str, effort: str) -> None:
     assert solve(problem, objective=objective, effort=effort) == solve(problem, objective=objective, effort=effort)
 
