@@ -120,8 +120,8 @@ class Nearness:
         self._by_group: defaultdict[str, list[frozenset[str]]] = defaultdict(list)
         for groups in self._keys:
             self._by_group[min(groups)].append(groups)
-        self._counts: defaultdict[tuple[frozenset[str], str, str], int] = defaultdict(int)
-        self._anywhere: defaultdict[tuple[frozenset[str], str], int] = defaultdict(int)
+        self._domains: set[tuple[frozenset[str], str, str]] = set()
+        self._anywhere: set[tuple[frozenset[str], str]] = set()
 
     def objections(self, item: Item, site: Site, may_start: bool = True) -> list[str]:
         """Whom it does not find; with `may_start` it may be the first of its set."""
@@ -131,9 +131,9 @@ class Nearness:
         if lacking:
             return [f"the node has no label {lacking[0]} to be near on"]
         groups = wanted(item)
-        if all(self._counts[groups, term.key, site.labels[term.key]] for term in item.near):
+        if all((groups, term.key, site.labels[term.key]) in self._domains for term in item.near):
             return []
-        first = not any(self._anywhere[groups, term.key] for term in item.near)
+        first = not any((groups, term.key) in self._anywhere for term in item.near)
         if may_start and first and groups <= item.groups:
             return []
         return [f"nothing of {', '.join(sorted(groups))} is in its {', '.join(term.key for term in item.near)}"]
@@ -144,8 +144,8 @@ class Nearness:
             for groups in self._by_group.get(group, ()):
                 if groups <= item.groups:
                     for key in self._keys[groups] & site.labels.keys():
-                        self._counts[groups, key, site.labels[key]] += 1
-                        self._anywhere[groups, key] += 1
+                        self._domains.add((groups, key, site.labels[key]))
+                        self._anywhere.add((groups, key))
 
 
 def wanted(item: Item) -> frozenset[str]:

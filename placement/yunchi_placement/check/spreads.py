@@ -37,7 +37,7 @@ class _Tally:
     def emptiest(self) -> int:
         if self.domains < self.spread.min_domains:
             return 0
-        return min((count for count, domains in self.domains_at.items() if domains), default=0)
+        return min(count for count, domains in self.domains_at.items() if domains)
 
 
 class Spreading:

@@ -204,9 +204,23 @@ AMONG_OTHERS = {
     "all addresses before": pair({"ports": PORT}, {"ports": FIRST}, "nn", "taken by a"),
     "running elsewhere": Case(TWO, ((pod(node="n"), "m"),), "p is fixed to n and answered with m"),
     "running left out": Case(TWO, ((pod(node="n"), None),), "p is fixed to n and answered with None"),
+    "three of the same port": Case(
+        TWO, tuple((pod(f"p{k}", ports=PORT if k % 2 == 0 else UDP), "n") for k in range(3)), "taken by p0"
+    ),
+    "near by another key than others": Case(
+        (node("n"), node("m"), node("o", "2")),
+        (
+            (pod("a", groups=G), "n"),
+            (pod("b", groups=G, **NEAR), "m"),
+            (pod("c", near=(Near(HOST, "g"),)), "n"),
+            (pod("d", groups=G, **NEAR), "o"),
+        ),
+        "d on o: nothing of g is in its zone",
+    ),
     "gone": Case(TWO, ((pod(node="gone"), None),)),
     "brought back": Case(TWO, ((pod(node="gone"), "n"),), "p is fixed to gone and answered with n"),
     "unknown node": Case(TWO, ((pod(), "z"),), "p is on z, which is no node"),
+    "unknown node, no order": Case(TWO, ((pod(), "z"),), "p is on z, which is no node", ordered=False),
 }
 
 
@@ -218,13 +232,22 @@ def spread(*names: str, nodes: tuple[Node, ...] = ZONES, said: str = "", ordered
 
 def after(runs: str, goes: str, said: str = "", groups: frozenset[str] = G, **rule: Any) -> Case:
     """An item after running ones of g, all on nodes n of zone 1, m and o of zone 2."""
-    nodes = rule.pop("nodes", ZONES)
+    nodes, ordered = rule.pop("nodes", ZONES), rule.pop("ordered", True)
     constraints = rule.pop("constraints", Constraints())
     item = pod("p", groups=groups, constraints=constraints, spread=(Spread("zone", "g", **rule),))
     running = tuple((pod(f"r{k}", groups=G, node=name), name) for k, name in enumerate(runs))
-    return Case(nodes, (*running, (item, goes)), said)
+    return Case(nodes, (*running, (item, goes)), said, ordered=ordered)
 
 
+def fast(name: str, zone: str) -> Node:
+    return node(name, labels=(("disk", "fast"), ("zone", zone)))
+
+
+SOME_FAST = (fast("n", "1"), fast("m", "2"), node("o", "3"))
+FAST = Constraints((("disk", "fast"),))
+FASTER = Constraints(required=(NodeTerm((Requirement("disk", "In", ("fast",)),)),))
+FOUR = tuple(node(name, name) for name in "nmox")
+BARE = tuple(node(name, labels=(("zone", name),)) for name in "nm")
 SICK = (node("n", "1"), node("m", "2", taints=(Taint("k"),)))
 PINNED = Constraints((("zone", "1"),))
 
@@ -251,6 +274,18 @@ SPREADS = {
     "enough anyway": after("", "n", min_domains=3),
     "pinned": after("nn", "n", constraints=PINNED),
     "pinned, all zones count": after("nn", "n", "the emptiest 0", constraints=PINNED, honor_affinity=False),
+    "selected nodes only": after("nm", "n", nodes=SOME_FAST, constraints=FAST),
+    "selected nodes, too many": after("n", "n", "the emptiest 0", nodes=SOME_FAST, constraints=FAST),
+    "required nodes only": after("nm", "n", nodes=SOME_FAST, constraints=FASTER),
+    "required nodes, too many": after("n", "n", "the emptiest 0", nodes=SOME_FAST, constraints=FASTER),
+    "nodes without more labels count": after("n", "n", "the emptiest 0", nodes=BARE),
+    "four domains": after("nmox", "n", nodes=FOUR),
+    "three domains of four": after("nmo", "n", "its zone holds 2 of g, the emptiest 0", nodes=FOUR),
+    "after others, no order": after("mo", "n", ordered=False),
+    "beside others, no order": after("nm", "n", ordered=False),
+    "too many others, no order": after("nnm", "n", "its zone holds 3 of g, the emptiest 1", ordered=False),
+    "not of the group, no order": after("n", "n", groups=H, ordered=False),
+    "not of the group, too many, no order": after("nn", "n", "its zone holds 2 of g", groups=H, ordered=False),
     "taints count": after("n", "n", "the emptiest 0", nodes=SICK),
     "taints honoured": after("n", "n", nodes=SICK, honor_taints=True),
     "tolerated taints honoured": after(
@@ -291,6 +326,12 @@ LIMITS = {
     "cap of a group in a pool": limited("m", "m", more=cap(8, "g", "blue")),
     "above it": limited("m", "m", more=cap(4, "g", "blue"), said="a on m: cap c: cpu holds 8 of 4"),
     "what runs stays above the cap": limited(None, None, more=cap(1)),
+    "others do not count for the cap of a group": Case(
+        (node("n", pool="blue"),),
+        ((pod("a", 4, groups=H), "n"), (pod("b", 4, groups=G), "n")),
+        more=cap(4, "g", "blue"),
+    ),
+    "above the cap, no order": Case((node("n"),), ((pod("a", 4), "n"),), "holds 4 of 3", cap(3), ordered=False),
     "headroom": limited("n", "o", more={"headroom": (Headroom("blue", (12,)),)}),
     "headroom taken": limited(
         "n", "o", more={"headroom": (Headroom("blue", (13,)),)}, said="a on n: headroom of blue: 12 of cpu stays free"
@@ -335,6 +376,8 @@ CARDS = {
     "seats of the running unknown": seated((-3, None), (3, (0,))),
     "no seats for the running": seated((-3, None), (3, (0,)), (2, (1,)), said="n: its cards have no seats for all"),
     "no seats for the running before": seated((-3, None), (-3, None), (-3, None), (1, (0,)), capacity=12),
+    "no seats before nor after": seated(*[(-3, None)] * 5, (1, (0,)), capacity=16),
+    "behind one without cards": seated((0, None), (3, (1,)), (2, (1,)), said="n: card 1 holds 5 of 4"),
     "the running lost its card": seated((-4, (7,)), (4, (0,))),
     "some way": seated((3, None), (3, None), (1, None), (1, None), told=False),
     "no way": seated((3, None), (3, None), (2, None), told=False, said="n: its cards have no seats for all"),
@@ -396,7 +439,13 @@ def test_cards_that_nobody_asked_for() -> None:
     assert violations(problem, answer, cards=((2, (1,)),)) == []
     assert violations(problem, answer, cards=((2, (0,)),)) == ["r holds cards (1,) and is answered with (0,)"]
     assert violations(problem, answer, cards=((1, (0,)),)) == ["cards are told for item 1, which is not placed"]
-    assert violations(problem, answer, cards=((7, (0,)),)) == ["cards are told for item 7, which is not placed"]
+    assert violations(problem, answer, cards=((3, (0,)),)) == ["cards are told for item 3, which is not placed"]
+    told = violations(problem, answer, cards=((1, (0,)), (7, (0,)), (0, (0,))))
+    assert told[:3] == [
+        "cards are told for item 1, which is not placed",
+        "cards are told for item 7, which is not placed",
+        "a is given cards (0,) and asks for none",
+    ]
     assert "a is given cards (0,) and asks for none" in violations(problem, answer, cards=((0, (0,)),))
 
 
@@ -430,3 +479,111 @@ def test_value_counts_nodes_that_must_stay() -> None:
     assert value(problem, ("n", "n", "m")) == (3, 1)
     assert value(problem, ("n", "m", "m")) == (8, 2)
     assert value(problem, (None, None, "m")) == (0, 0)
+
+
+def test_two_rules_are_broken_at_once() -> None:
+    target = node("n", pool="blue", unschedulable=True)
+    constraints = Constraints((("zone", "9"),), required=())
+    problem = Problem(("cpu",), (target,), (pod("p", 4, constraints=constraints),), caps=(Cap("c", (3,)),))
+    assert violations(problem, ("n",), order=[0]) == [
+        "p on n: the node is cordoned",
+        "p on n: selector zone=9 does not match",
+        "p on n: no required term matches",
+        "p on n: cap c: cpu holds 4 of 3",
+    ]
+    limits = replace(problem, nodes=(node("n", pool="blue"),), items=(pod("p", 4),), headroom=(Headroom("blue", (7,)),))
+    assert violations(limits, ("n",), order=[0]) == [
+        "p on n: cap c: cpu holds 4 of 3",
+        "p on n: headroom of blue: 6 of cpu stays free instead of 7",
+    ]
+
+
+def test_each_spread_of_an_item_is_heard() -> None:
+    spreads = (Spread("rack", "g"), Spread("zone", "g"), Spread(HOST, "g", 5))
+    nodes = tuple(node(name, labels=((HOST, name), ("rack", name), ("zone", name))) for name in "nm")
+    bare = node("o", "o")
+    items = (pod("r", groups=G, node="n"), pod("p", groups=G, spread=spreads))
+    problem = Problem(("cpu",), (*nodes, bare), items)
+    for order in ([1], None):
+        assert violations(problem, ("n", "n"), order=order) == [
+            "p on n: its rack holds 2 of g, the emptiest 0; max skew 1",
+            "p on n: its zone holds 2 of g, the emptiest 0; max skew 1",
+        ]
+        assert violations(problem, ("n", "m"), order=order) == []
+    full = replace(problem, items=(replace(items[0], node="o"), items[1]))
+    assert violations(full, ("o", "o"), order=[1]) == ["p on o: the node has no label rack to spread over"]
+
+
+def test_items_count_by_their_own_eligible_nodes() -> None:
+    """The same spread means other domains for an item that is pinned to some nodes, or bears some taints."""
+    spread = (Spread("zone", "g"),)
+    honest = (Spread("zone", "g", honor_taints=True),)
+    nodes = (fast("n", "1"), fast("m", "2"), node("o", "3"), node("x", "4", taints=(Taint("k"),)))
+    running = tuple(pod(f"r{name}", groups=G, node=name) for name in "nmo")
+    bold = Constraints((("zone", "1"),), tolerations=(Toleration("k", "Exists"),))
+    for item, fits in (
+        (pod(groups=G, spread=spread, constraints=FAST), True),
+        (pod(groups=G, spread=spread, constraints=FASTER), True),
+        (pod(groups=G, spread=spread), False),
+        (pod(groups=G, spread=honest), True),
+        (pod(groups=G, spread=(replace(honest[0], honor_affinity=False),), constraints=bold), False),
+        (pod(groups=G, spread=honest, constraints=bold), True),
+    ):
+        others = tuple(
+            pod(f"o{k}", 0, groups=G, spread=one, constraints=constraints)
+            for k, (one, constraints) in enumerate(((spread, FAST), (spread, Constraints()), (honest, Constraints())))
+        )
+        problem = Problem(("cpu",), nodes, (*running, *others, item))
+        answer = ("n", "m", "o", None, None, None, "n")
+        assert (violations(problem, answer, order=[6]) == []) is fits
+        assert (violations(problem, answer) == []) is fits
+
+
+def test_a_search_for_seats_that_takes_too_long_finds_nothing_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = CARDS["no way"]
+    assert case.complaints()
+    monkeypatch.setattr("yunchi_placement.check.cards.PATIENCE", 2)
+    assert case.complaints() == []
+    monkeypatch.setattr("yunchi_placement.check.cards.PATIENCE", 3)
+    assert case.complaints()
+
+
+def order_of(items: tuple[Item, ...], answer: tuple[str, ...]) -> list[int]:
+    problem = Problem(("cpu",), (*ZONES, node("x", "3")), items)
+    sites = sites_of(problem)
+    return simple_order(problem, {index: sites[name] for index, name in enumerate(answer)})
+
+
+def test_those_who_seek_follow_those_who_do_not() -> None:
+    chain = (pod("c", groups=H, **NEAR), pod("d", near=(Near("zone", "h"),)), pod("a", groups=G))
+    assert order_of(chain, ("n", "n", "n")) == [2, 0, 1]
+    assert order_of(tuple(reversed(chain)), ("n", "n", "n")) == [0, 2, 1]
+
+
+def test_the_first_of_a_set_waits_for_others_to_be_found() -> None:
+    """It starts a set only if nothing else moves: the item beside g is placed although it could start h."""
+    starter = pod("s", groups=H, near=(Near("zone", "h"),))
+    beside = pod("b", groups=H, near=(Near("zone", "g"),))
+    assert order_of((starter, beside, pod("a", groups=G)), ("m", "m", "m")) == [2, 1, 0]
+
+
+def test_each_set_gets_its_own_start() -> None:
+    items = (
+        pod("g-stray", groups=G),
+        pod("h-stray", groups=H),
+        pod("g1", groups=G, near=(Near("zone", "g"),)),
+        pod("g2", groups=G, near=(Near("zone", "g"),)),
+        pod("h1", groups=H, near=(Near("zone", "h"),)),
+        pod("hopeless", near=(Near("zone", "k"),)),
+    )
+    assert order_of(items, ("n", "n", "m", "m", "x", "n")) == [2, 4, 0, 1, 3, 5]
+
+
+def test_a_start_may_show_that_another_is_needed() -> None:
+    """Which starts the rack only stands out once the zone's start has been tried."""
+    first = pod("h", groups=G | H, near=(Near("zone", "g"), Near(HOST, "g")))
+    second = pod("i", groups=G | H, near=(Near("zone", "h"),))
+    items = (pod("stray", groups=G), pod("other", groups=H), first, second)
+    order = order_of(items, ("n", "n", "m", "m"))
+    assert sorted(order) == [0, 1, 2, 3]
+    assert order.index(2) < order.index(0)
