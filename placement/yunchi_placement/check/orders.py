@@ -28,7 +28,7 @@ def simple_order(problem: Problem, places: Mapping[int, Site]) -> list[int]:
                 more.append(index)
         if not more:
             return order + stuck
-        starters += more
+        starters = more + starters
 
 
 def _settle(problem: Problem, places: Mapping[int, Site], starters: list[int]) -> tuple[list[int], list[int]]:

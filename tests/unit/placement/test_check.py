@@ -274,6 +274,7 @@ SPREADS = {
     "enough anyway": after("", "n", min_domains=3),
     "pinned": after("nn", "n", constraints=PINNED),
     "pinned, all zones count": after("nn", "n", "the emptiest 0", constraints=PINNED, honor_affinity=False),
+    "five in four domains": after("nmoxn", "n", "its zone holds 3 of g, the emptiest 1", nodes=FOUR),
     "selected nodes only": after("nm", "n", nodes=SOME_FAST, constraints=FAST),
     "selected nodes, too many": after("n", "n", "the emptiest 0", nodes=SOME_FAST, constraints=FAST),
     "required nodes only": after("nm", "n", nodes=SOME_FAST, constraints=FASTER),
@@ -514,28 +515,55 @@ def test_each_spread_of_an_item_is_heard() -> None:
     assert violations(full, ("o", "o"), order=[1]) == ["p on o: the node has no label rack to spread over"]
 
 
+def test_nodes_without_a_label_of_any_spread_do_not_count() -> None:
+    nodes = (node("n"), node("m", "2", labels=(("rack", "a"), ("zone", "2"))), node("o", "3"))
+    spreads = (Spread("rack", "g"), Spread("zone", "g"))
+    one, both = pod("one", groups=G, spread=spreads[1:]), pod("both", groups=G, spread=spreads)
+    running = pod("r", groups=G, node="m")
+    problem = Problem(("cpu",), nodes, (running, one, both))
+    assert violations(problem, ("m", None, "m"), order=[2]) == []
+    assert violations(problem, ("m", "m", None), order=[1]) == [
+        "one on m: its zone holds 2 of g, the emptiest 0; max skew 1"
+    ]
+    assert violations(problem, ("m", None, "n"), order=[2]) == ["both on n: the node has no label rack to spread over"]
+    late = replace(
+        problem, nodes=(*nodes, node("x", labels=(("zone", "3"),))), items=(replace(running, node="x"), both)
+    )
+    crowd = replace(late, items=(*late.items, pod("q", groups=G, node="m"), pod("s", groups=G, node="m")))
+    swapped = (replace(spreads[0], max_skew=9, key="zone"), Spread("rack", "g"))
+    assert violations(late, ("x", "m"), order=[1]) == []
+    crowd = replace(
+        crowd, items=(crowd.items[0], replace(both, spread=(Spread("none", "g"), *swapped)), *crowd.items[2:])
+    )
+    assert "no label none" in violations(crowd, ("x", "m", "m", "m"), order=[1])[0]
+
+
 def test_items_count_by_their_own_eligible_nodes() -> None:
     """The same spread means other domains for an item that is pinned to some nodes, or bears some taints."""
     spread = (Spread("zone", "g"),)
     honest = (Spread("zone", "g", honor_taints=True),)
     nodes = (fast("n", "1"), fast("m", "2"), node("o", "3"), node("x", "4", taints=(Taint("k"),)))
     running = tuple(pod(f"r{name}", groups=G, node=name) for name in "nmo")
+    far = (Spread("zone", "g", honor_affinity=False, honor_taints=True),)
     bold = Constraints((("zone", "1"),), tolerations=(Toleration("k", "Exists"),))
     for item, fits in (
         (pod(groups=G, spread=spread, constraints=FAST), True),
         (pod(groups=G, spread=spread, constraints=FASTER), True),
         (pod(groups=G, spread=spread), False),
         (pod(groups=G, spread=honest), True),
-        (pod(groups=G, spread=(replace(honest[0], honor_affinity=False),), constraints=bold), False),
+        (pod(groups=G, spread=far), True),
+        (pod(groups=G, spread=far, constraints=bold), False),
         (pod(groups=G, spread=honest, constraints=bold), True),
     ):
         others = tuple(
             pod(f"o{k}", 0, groups=G, spread=one, constraints=constraints)
-            for k, (one, constraints) in enumerate(((spread, FAST), (spread, Constraints()), (honest, Constraints())))
+            for k, (one, constraints) in enumerate(
+                ((spread, FAST), (spread, Constraints()), (honest, Constraints()), (far, Constraints()))
+            )
         )
         problem = Problem(("cpu",), nodes, (*running, *others, item))
-        answer = ("n", "m", "o", None, None, None, "n")
-        assert (violations(problem, answer, order=[6]) == []) is fits
+        answer = ("n", "m", "o", None, None, None, None, "n")
+        assert (violations(problem, answer, order=[7]) == []) is fits
         assert (violations(problem, answer) == []) is fits
 
 
@@ -579,11 +607,9 @@ def test_each_set_gets_its_own_start() -> None:
     assert order_of(items, ("n", "n", "m", "m", "x", "n")) == [2, 4, 0, 1, 3, 5]
 
 
-def test_a_start_may_show_that_another_is_needed() -> None:
-    """Which starts the rack only stands out once the zone's start has been tried."""
-    first = pod("h", groups=G | H, near=(Near("zone", "g"), Near(HOST, "g")))
-    second = pod("i", groups=G | H, near=(Near("zone", "h"),))
-    items = (pod("stray", groups=G), pod("other", groups=H), first, second)
-    order = order_of(items, ("n", "n", "m", "m"))
-    assert sorted(order) == [0, 1, 2, 3]
-    assert order.index(2) < order.index(0)
+def test_a_start_may_show_that_another_must_come_before() -> None:
+    """`late` must start g before the stray; being of h as well, it then takes the start of h from `early`."""
+    stray = pod("stray", groups=G)
+    early = pod("early", groups=H, near=(Near("zone", "h"),))
+    late = pod("late", groups=G | H, near=(Near("zone", "g"),))
+    assert order_of((stray, early, late), ("n", "n", "m")) == [1, 2, 0]

@@ -64,6 +64,7 @@ REFUSED = {
     "bool priority": (item(priority=True), "item p: priority True is not an integer"),
     "negative move": (item(move_cost=-2), "item p: move_cost -2 is negative; use 0 or more"),
     "large sums": (item(requests=(1 << 62, 0)), "resource cpu: amounts add up beyond 2^62; use a larger unit"),
+    "large capacity": (node(capacity=((1 << 62) - 1, 0)), "resource cpu: amounts add up beyond 2^62"),
     "large costs": (node(cost=1 << 62), "node costs add up beyond 2^62"),
     "resource twice": (replace(SOUND, resources=("cpu", "cpu")), "resource cpu: the name occurs more than once"),
     "node twice": (replace(SOUND, nodes=(NODE, NODE)), "node n: the name occurs more than once"),
@@ -80,6 +81,7 @@ REFUSED = {
     "operator": (requirement("k", "Like", ("a",)), "item p: requirement on k: unknown operator 'Like'; use one of"),
     "no integer": (requirement("k", "Gt", ("x",)), "item p: requirement on k: Gt needs exactly one integer"),
     "two integers": (requirement("k", "Lt", ("1", "2")), "item p: requirement on k: Lt needs exactly one integer"),
+    "no values to differ from": (requirement("k", "NotIn"), "item p: requirement on k: NotIn needs at least one value"),
     "no values": (requirement("k", "In"), "item p: requirement on k: In needs at least one value"),
     "node field": (
         item(constraints=Constraints(required=(NodeTerm(fields=(Requirement("spec.x", "In", ("a",)),)),))),
@@ -112,7 +114,10 @@ REFUSED = {
     "cap pool": (replace(SOUND, caps=(Cap("c", (1, 1), pool="red"),)), "cap c: pool 'red' is unknown; name the pool"),
     "headroom pool": (replace(SOUND, headroom=(Headroom("red", (1, 1)),)), "headroom of pool 'red': the pool is unk"),
     "headroom of none": (replace(SOUND, headroom=(Headroom("", (1, 1)),)), "headroom of pool '': the pool is unknown"),
-    "wide headroom": (replace(SOUND, headroom=(Headroom("blue", (1, 1, 1)),)), "has 3 amounts for 2 resources"),
+    "wide headroom": (
+        replace(SOUND, headroom=(Headroom("blue", (1, 1, 1)),)),
+        "headroom of pool 'blue': amounts has 3 amo",
+    ),
     "no headroom": (
         replace(SOUND, headroom=(Headroom("blue", (None, 1)),)),
         "headroom of pool 'blue': amounts hold None; 0 keeps nothing free",
@@ -153,6 +158,9 @@ SOUND_ODDITIES = {
     "whole cards": cards(requests=(0, 8), node="n", cards=(1, 0)),
     "a card that the node has lost": cards(requests=(0, 4), node="n", cards=(5,)),
     "cards told before placing": cards(cards=(0, 1)),
+    "an ordinary spread": item(spread=(Spread("zone", "g"),)),
+    "a toleration of a value": item(constraints=Constraints(tolerations=(Toleration("k", "Equal", "v"),))),
+    "amounts that just add up": item(requests=((1 << 62) - 11, 0)),
     "free to move": item(move_cost=0),
     "negative priority": item(priority=-10),
     "an empty effect": item(constraints=Constraints(tolerations=(Toleration("k", "Exists", effect=""),))),
@@ -170,3 +178,8 @@ def test_the_culprit_is_found_behind_equal_neighbours() -> None:
     problem = replace(SOUND, items=(PLAIN, replace(PLAIN, name="q", requests=(True, 0))))
     with pytest.raises(InvalidProblem, match="item q: requests holds True"):
         validate(problem)
+    with pytest.raises(InvalidProblem, match="item q: the name"):
+        validate(replace(SOUND, items=(PLAIN, *[replace(PLAIN, name="q")] * 2)))
+    held = replace(PLAIN, name="q", node="n", requests=(0, 4), cards=(0, 1))
+    with pytest.raises(InvalidProblem, match="item q: cards"):
+        validate(replace(SOUND, items=(PLAIN, held), cards=(Cards("gpu", 4),)))
