@@ -526,16 +526,12 @@ def test_nodes_without_a_label_of_any_spread_do_not_count() -> None:
         "one on m: its zone holds 2 of g, the emptiest 0; max skew 1"
     ]
     assert violations(problem, ("m", None, "n"), order=[2]) == ["both on n: the node has no label rack to spread over"]
-    late = replace(
-        problem, nodes=(*nodes, node("x", labels=(("zone", "3"),))), items=(replace(running, node="x"), both)
-    )
-    crowd = replace(late, items=(*late.items, pod("q", groups=G, node="m"), pod("s", groups=G, node="m")))
-    swapped = (replace(spreads[0], max_skew=9, key="zone"), Spread("rack", "g"))
-    assert violations(late, ("x", "m"), order=[1]) == []
-    crowd = replace(
-        crowd, items=(crowd.items[0], replace(both, spread=(Spread("none", "g"), *swapped)), *crowd.items[2:])
-    )
-    assert "no label none" in violations(crowd, ("x", "m", "m", "m"), order=[1])[0]
+    wide = replace(both, spread=(*spreads, Spread(HOST, "g")))
+    crowd = replace(problem, nodes=(*nodes, node("x", "")), items=(replace(running, node="n"), one, wide))
+    assert violations(crowd, ("n", None, "x"), order=[2]) == [
+        "both on x: the node has no label rack to spread over",
+        "both on x: the node has no label zone to spread over",
+    ]
 
 
 def test_items_count_by_their_own_eligible_nodes() -> None:
