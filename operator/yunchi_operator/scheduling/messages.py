@@ -11,6 +11,9 @@ _TEXTS: Final = {
     "unschedulable": "node(s) were unschedulable",
     "node-affinity": "node(s) didn't match Pod's node affinity/selector",
     "anti-affinity": "node(s) didn't match pod anti-affinity rules or have free host ports",
+    "pod-affinity": "node(s) didn't match pod affinity rules",
+    "topology-spread": "node(s) didn't match pod topology spread constraints",
+    "host-ports": "node(s) didn't have free ports for the requested pod ports",
     "gone": "node(s) are gone",
 }
 
@@ -38,6 +41,10 @@ def reason_text(rule: str) -> str:
         return "Too many pods" if what == "pods" else f"Insufficient {what}"
     if kind == "taint":
         return f"node(s) had untolerated taint {{{what}}}"
+    if kind == "cards":
+        return f"node(s) had no single card with enough free {what}"
+    if kind in ("cap", "gang"):
+        return f"node(s) refused by {'the limit of' if kind == 'cap' else 'gang'} {what}"
     if kind == "unsupported":
         return f"node(s) not tried: yunchi does not support {what.replace('-', ' ')} yet"
     return _TEXTS.get(rule, rule)

@@ -8,6 +8,7 @@ from typing import Final
 from yunchi_operator.api.core import Node
 from yunchi_operator.api.kinds import NodePool
 from yunchi_operator.api.quantities import micro, scaled_list
+from yunchi_operator.scheduling.card_shares import whole_capacity
 from yunchi_operator.scheduling.selectors import compiled, matches
 from yunchi_placement import Node as EngineNode
 from yunchi_placement import Taint
@@ -82,7 +83,9 @@ def engine_node(node: Node, resources: Sequence[str], offered: Mapping[str, int]
     """One node, with its capacity in the order of ``resources``."""
     return EngineNode(
         name=node.metadata.name,
-        capacity=tuple(min(max(0, offered.get(resource, 0)), CAPACITY_LIMIT) for resource in resources),
+        capacity=tuple(
+            whole_capacity(resource, min(max(0, offered.get(resource, 0)), CAPACITY_LIMIT)) for resource in resources
+        ),
         labels=tuple(sorted(node.metadata.labels.items())),
         taints=hard_taints(node),
         unschedulable=node.spec.unschedulable,

@@ -21,6 +21,7 @@ from yunchi_operator.scheduling.anti_affinity import (
     Topology,
     entangled,
 )
+from yunchi_operator.scheduling.card_shares import cards_of, is_neither_share_nor_whole, whole_request
 from yunchi_operator.scheduling.facts import PodFacts, pod_facts
 from yunchi_operator.scheduling.movable import Movability, foreign, owner_of, unmodelled
 from yunchi_operator.scheduling.nodes import Pools, allocatable, engine_node
@@ -139,7 +140,7 @@ def build_problem(
         problem_nodes = tuple(replace(node, pool=names.get(node.name, "")) for node in problem_nodes)
         budgets = movability.budgets
     return Built(
-        problem=Problem(resources, problem_nodes, tuple(items), budgets=budgets),
+        problem=Problem(resources, problem_nodes, tuple(items), cards=cards_of(resources), budgets=budgets),
         pods=tuple(sorter.pods),
         to_place=tuple(index for index in range(len(sorter.fixed), len(items)) if items[index].node is None),
         left_out=tuple(sorter.left_out),
@@ -211,7 +212,9 @@ class _Sorter:
         return f"{unsupported.PREFIX}{facts.unsupported}" if facts.unsupported else None
 
     def _want(self, facts: PodFacts) -> None:
-        if facts.unsupported:
+        if is_neither_share_nor_whole(facts.requests):
+            self._leave_out(facts, unsupported.CARD_SHARE)
+        elif facts.unsupported:
             self._leave_out(facts, facts.unsupported)
         else:
             self.wanted.append(facts)
@@ -289,7 +292,7 @@ class _Amounts:
 
     def of(self, facts: PodFacts) -> tuple[int, ...]:
         requests = facts.requests
-        return tuple([min(requests.get(name, 0), cap) for name, cap in self._caps])
+        return tuple([whole_request(name, min(requests.get(name, 0), cap)) for name, cap in self._caps])
 
 
 def _fixed_item(placed: Placed, rules: Rules, amounts: _Amounts) -> Item:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from yunchi_operator.api.core import Pod, Volume
+from yunchi_operator.api.names import GPU_MILLI
 
 PREFIX: Final = "unsupported:"
 POD_AFFINITY: Final = "pod-affinity"
@@ -14,6 +15,7 @@ TOPOLOGY_SPREAD: Final = "topology-spread"
 VOLUMES: Final = "volumes"
 RESOURCE_CLAIMS: Final = "resource-claims"
 SCHEDULING_GROUP: Final = "scheduling-group"
+CARD_SHARE: Final = "card-share"
 
 # In a department's namespace the policy turns default-scheduler, which is also what an empty field means, into yunchi.
 _ELSEWHERE = "or name another scheduler in spec.schedulerName (in a department's namespace any but default-scheduler)"
@@ -24,6 +26,7 @@ REMEDIES: Final[dict[str, str]] = {
     TOPOLOGY_SPREAD: f"set whenUnsatisfiable: ScheduleAnyway, {_ELSEWHERE}",
     VOLUMES: f"do without volumes that may be tied to nodes, {_ELSEWHERE}",
     RESOURCE_CLAIMS: f"ask for an extended resource instead of a claim, {_ELSEWHERE}",
+    CARD_SHARE: f"ask for less than 1000 {GPU_MILLI} (a share of one card), or for whole thousands",
     SCHEDULING_GROUP: f"remove the scheduling group, {_ELSEWHERE}",
 }
 """What helps, by rule."""

@@ -293,3 +293,40 @@ def test_host_label_that_does_not_tell_nodes_apart_is_treated_like_a_zone() -> N
     assert place(twins, [alone, there]) == {"p": "c"}
     pair = [alone, pod("r", labels=WEB)]
     assert [left.rule for left in build_problem(twins, pair).left_out] == ["unsupported:pod-anti-affinity"]
+
+
+# -- shares of cards --------------------------------------------------------------------------------------------------
+
+CARDS = "yunchi.io/gpu-milli"
+
+
+def with_cards(name: str, amount: str) -> Node:
+    return node(name, allocatable={"cpu": "64", "memory": "64Gi", "pods": "110", CARDS: amount})
+
+
+def asking(name: str, amount: str, *, on: str = "") -> Pod:
+    containers = [{"name": "main", "resources": {"requests": {"cpu": "1", CARDS: amount}}}]
+    return pod(name, on=on, containers=containers)
+
+
+def test_a_share_sits_on_one_card() -> None:
+    machines = [with_cards("a", "2000"), with_cards("b", "2000")]
+    placed = place(machines, [asking(f"p{k}", "600") for k in range(4)])
+    assert sorted(name or "" for name in placed.values()) == ["a", "a", "b", "b"]
+    # 800 are free on each node, in two pieces of 400.
+    bound = [asking(name, "600", on=home or "") for name, home in placed.items()]
+    assert place(machines, [*bound, asking("late", "700")]) == {"late": None}
+    assert "late" in place(machines, [*bound, asking("late", "400")])
+
+
+def test_a_request_of_one_and_a_half_cards_is_told_and_hurts_nobody_else() -> None:
+    built = build_problem([with_cards("a", "4700")], [asking("odd", "1500"), asking("ok", "4000")])
+    assert [(left.pod.metadata.name, left.rule) for left in built.left_out] == [("odd", "unsupported:card-share")]
+    assert "whole thousands" in built.left_out[0].fix
+    assert where(built) == {"ok": "a"}
+
+
+def test_a_bound_pod_of_one_and_a_half_cards_takes_two() -> None:
+    odd = asking("odd", "1500", on="a")
+    assert place([with_cards("a", "3000")], [odd, asking("two", "2000")]) == {"two": None}
+    assert place([with_cards("a", "3000")], [odd, asking("one", "1000")]) == {"one": "a"}
