@@ -24,6 +24,8 @@ FEW_ARCS = 2000
 """Models with no more arcs than this tell sizes apart exactly; larger ones only shapes,"""
 SHAPES = 4
 """in so many steps of each resource's part."""
+MOST_FAILURES = 600
+"""Nodes tried one by one are given up after so many that could not be emptied."""
 SPARE = 10
 """Under limits one part in so many of a cell's free room stays free: packed tighter, items would have to make room."""
 
@@ -99,10 +101,12 @@ class Ways:
         best = self._planned()
         if best is not None:
             found.append(best)
-        if len(self._scene.price) <= self._settings.small:
+        # A plan that no packing follows says nothing; then nodes are tried one by one at any size.
+        if best is None or len(self._scene.price) <= self._settings.small:
+            failures = min(len(self._scene.price), MOST_FAILURES)
             for order in (by_worth, by_price):
                 state = self._start.copy()
-                empty_more(self._scene, state, order(self._scene, state), len(state.keepers), 200, self._seed)
+                empty_more(self._scene, state, order(self._scene, state), failures, 200, self._seed)
                 settle(self._scene, state)
                 found.append(state)
                 self._note("one by one", state, "")
