@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from yunchi_placement.canonical import Instance, ItemClass, canonicalise
 from yunchi_placement.consolidation.answer import Limits, Unmovable
+from yunchi_placement.eligibility import Eligibility
 from yunchi_placement.problem import Budget, Cap, Headroom, Item, Problem
 from yunchi_placement.solution import Objective
 from yunchi_placement.state import State
@@ -83,7 +84,7 @@ def scene_of(problem: Problem, pending: Sequence[str | None], objective: Objecti
         objective: Says what nodes cost.
     """
     names = {node.name for node in problem.nodes}
-    reasons = [_reason(item, problem.budgets) if item.node in names else None for item in problem.items]
+    reasons = _reasons(problem, names)
     pairs = zip(problem.items, reasons, strict=True)
     free = [item.node is None or (item.node in names and not reason) for item, reason in pairs]
     items = tuple(_freed(item, spot) if f else item for item, spot, f in zip(problem.items, pending, free, strict=True))
@@ -196,6 +197,24 @@ def _shares(scene: Scene, state: State) -> Floats:
     asked = capacity - state.free
     shares: Floats = np.where(capacity > 0, asked / np.maximum(capacity, 1), 0.0)
     return shares
+
+
+def _reasons(problem: Problem, names: set[str]) -> list[str | None]:
+    """By item, why it may not move, if it runs; None if it may, or does not run here."""
+    eligibility = Eligibility(sorted(problem.nodes, key=lambda node: node.name))
+    position = {node.name: index for index, node in enumerate(eligibility.nodes)}
+    reasons: list[str | None] = []
+    choices: dict[int, int] = {}
+    for item in problem.items:
+        reason = _reason(item, problem.budgets) if item.node in names else None
+        if item.node in names and reason is None:
+            number = eligibility.of(item.constraints)
+            if number not in choices:
+                choices[number] = int(eligibility.masks[number].sum())
+            elsewhere = choices[number] - int(eligibility.masks[number][position[item.node or ""]])
+            reason = None if elsewhere else "may run on no other node"
+        reasons.append(reason)
+    return reasons
 
 
 def _reason(item: Item, budgets: Sequence[Budget]) -> str | None:

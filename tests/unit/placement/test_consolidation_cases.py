@@ -48,7 +48,7 @@ def test_c3_pods_pinned_to_their_nodes_give_an_empty_plan() -> None:
     )
     plan = consolidate(Problem(CPU, nodes, items))
     assert plan.moves == plan.waves == plan.emptied == ()
-    assert {kept.reason for kept in plan.kept} == {f"p{k} may run on no other node" for k in range(3)}
+    assert {kept.reason for kept in plan.kept} == {f"p{k}: may run on no other node" for k in range(3)}
     assert not plan.limited
 
 
