@@ -212,6 +212,39 @@ def _limited(draw: st.DrawFn, problem: Problem) -> Problem:
     return replace(problem, caps=caps, headroom=kept)
 
 
+@st.composite
+def last_arrivals(draw: st.DrawFn, size: Size = Size(4, 5, 0)) -> Problem:
+    """All items but the last run somewhere, on known cards; the last one is pending."""
+    problem = draw(problems(size).filter(lambda one: bool(one.nodes and one.items)))
+    places = st.sampled_from([*[node.name for node in problem.nodes], "gone"])
+    items = []
+    for item in problem.items[:-1]:
+        cards = _some_cards(draw, problem, item)
+        if cards is not None:
+            items.append(replace(item, node=draw(places), cards=cards))
+    return replace(problem, items=(*items, problem.items[-1]))
+
+
+def _some_cards(draw: st.DrawFn, problem: Problem, item: Item) -> tuple[int, ...] | None:
+    """Card numbers for the item; None if it asks for cards of two kinds, which have no numbers here."""
+    needs = [-(-item.requests[problem.resources.index(kind.resource)] // kind.units) for kind in problem.cards]
+    if sum(map(bool, needs)) > 1:
+        return None
+    return tuple(draw(st.permutations([0, 1])))[: sum(needs)]
+
+
+def only_on(problem: Problem, target: str) -> Problem:
+    """The same problem with room on one node only, which no other rule can see: a resource that is nowhere else."""
+    return replace(
+        problem,
+        resources=(*problem.resources, "slot"),
+        nodes=tuple(replace(node, capacity=(*node.capacity, int(node.name == target))) for node in problem.nodes),
+        items=tuple(replace(item, requests=(*item.requests, int(item.node is None))) for item in problem.items),
+        caps=tuple(replace(cap, amounts=(*cap.amounts, None)) for cap in problem.caps),
+        headroom=tuple(replace(one, amounts=(*one.amounts, 0)) for one in problem.headroom),
+    )
+
+
 def shuffled(problem: Problem, seed: int) -> Problem:
     """The same problem, told in another order."""
     rng = random.Random(seed)

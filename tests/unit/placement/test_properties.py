@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from support.oracles import SIZES, best_values, first_fit, tiers
-from support.problems import FEATURES, RESOURCES, Size, examples, problems, scaled, shuffled
+from support.problems import FEATURES, RESOURCES, Size, examples, last_arrivals, only_on, problems, scaled, shuffled
 from yunchi_placement import Problem, Solution, solve
 from yunchi_placement.canonical import canonicalise
 from yunchi_placement.check import value, violations
@@ -44,6 +44,18 @@ def test_solutions_meet_each_rule_alone(feature: str) -> None:
         assert violations(problem, solve(problem, effort=effort)) == []
 
     attempt()
+
+
+@given(last_arrivals())
+@examples(250)
+def test_an_item_is_placed_just_where_the_rules_allow(problem: Problem) -> None:
+    """One item arrives where others run: the engine and the checker agree on each node."""
+    running, index = [item.node for item in problem.items[:-1]], len(problem.items) - 1
+    for node in problem.nodes:
+        one = only_on(problem, node.name)
+        answer = (*[name if name != "gone" else None for name in running], node.name)
+        wrong = violations(one, answer, order=[index], cards=None)
+        assert (solve(one, effort="fast").assignment[index] == node.name) == (wrong == []), wrong
 
 
 @given(problems(), OBJECTIVES, EFFORTS)
