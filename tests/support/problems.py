@@ -214,8 +214,13 @@ def _limited(draw: st.DrawFn, problem: Problem) -> Problem:
 
 @st.composite
 def last_arrivals(draw: st.DrawFn, size: Size = Size(4, 5, 0)) -> Problem:
-    """All items but the last run somewhere, on known cards; the last one is pending."""
+    """All items but the last run somewhere, on known cards; the last one is pending. Most nodes are roomy."""
     problem = draw(problems(size).filter(lambda one: bool(one.nodes and one.items)))
+    roomy = tuple(
+        replace(node, capacity=(*(3 * room for room in node.capacity[:2]), *node.capacity[2:]))
+        for node in problem.nodes
+    )
+    problem = replace(problem, nodes=roomy)
     places = st.sampled_from([*[node.name for node in problem.nodes], "gone"])
     items = []
     for item in problem.items[:-1]:
