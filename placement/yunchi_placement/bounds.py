@@ -36,6 +36,11 @@ def volume_bound(state: State) -> Bound:
     return Bound(nodes, cost, RELAXES)
 
 
+def tighter(one: Bound, other: Bound) -> Bound:
+    """Of two bounds that both hold, the better of each measure."""
+    return Bound(max(one.nodes, other.nodes), max(one.cost, other.cost), one.relaxes)
+
+
 def _parts(state: State) -> list[tuple[Mask, list[int]]]:
     """Merge the reach of the placed classes until no two parts share a node."""
     instance = state.instance

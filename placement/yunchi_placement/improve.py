@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from yunchi_placement import columns
-from yunchi_placement.bounds import volume_bound
 from yunchi_placement.cells import close_in_cells
 from yunchi_placement.columns import repack
 from yunchi_placement.order import prices
@@ -70,11 +69,15 @@ BEST = Settings(
 )
 
 
-def improve(incumbent: State, objective: Objective, settings: Settings, seed: int, note: Note) -> tuple[State, Bound]:
-    """Find a cheaper placement of the items that the incumbent places, and a proven bound for them."""
+def improve(
+    incumbent: State, volume: Bound, objective: Objective, settings: Settings, seed: int, note: Note
+) -> tuple[State, Bound]:
+    """Find a cheaper placement of the items that the incumbent places, and a proven bound for them.
+
+    `volume` is their bound by arithmetic.
+    """
     instance = incumbent.instance
     ground = Model.of(incumbent, steady=False)
-    volume = volume_bound(incumbent)
     if not ground.fits:
         return incumbent, volume
     steady = any(not kind.keeps_node or kind.ties for kind in instance.classes)

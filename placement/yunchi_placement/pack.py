@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from yunchi_placement.canonical import Instance, ItemClass
+from yunchi_placement.greedy import place_many
 from yunchi_placement.order import weights
 from yunchi_placement.plan import Model, Plan
 from yunchi_placement.rules import fit_counts, fits_mask
@@ -17,20 +18,20 @@ from yunchi_placement.state import State
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-Rule = Callable[[Floats, Floats], Floats]
+Rule = Callable[[Floats, Floats, float], Floats]
+"""Scores nodes from (room @ request, room @ room, request @ request): each rule needs no more, and a placing changes
+these by simple arithmetic."""
 
 
-def _snug(room: Floats, request: Floats) -> Floats:
+def _snug(dot: Floats, square: Floats, own: float) -> Floats:
     """Least room left, each resource by its share: best fit."""
-    score: Floats = -((room - request) ** 2).sum(axis=1)
-    return score
+    return 2.0 * dot - square - own
 
 
-def _cosine(room: Floats, request: Floats) -> Floats:
+def _cosine(dot: Floats, square: Floats, own: float) -> Floats:
     """Room of the shape of the request: keeps nodes balanced."""
-    length = np.sqrt(np.einsum("ij,ij->i", room, room)) + 1e-12
-    score: Floats = (room @ request) / length
-    return score
+    del own
+    return dot / (np.sqrt(np.maximum(square, 0.0)) + 1e-12)
 
 
 def pack(base: State, model: Model, plan: Plan, opened: Mask, targets: set[int], tied: list[tuple[int, int]]) -> State:
@@ -45,13 +46,15 @@ def pack(base: State, model: Model, plan: Plan, opened: Mask, targets: set[int],
     for item, node in tied:
         _place_tied(state, item, node, opened, scale)
     jobs = _jobs(instance, model, plan, targets)
+    everywhere = np.flatnonzero(opened)
+    by_cell = {cell: everywhere[instance.cell_of[everywhere] == cell] for cell in {cell for _, _, cell in jobs}}
     rest: list[tuple[ItemClass, list[int]]] = []
     for kind, items, cell in jobs:
-        left = _place(state, kind, items, opened & (instance.cell_of == cell), _cosine, scale)
+        left = _place(state, kind, items, by_cell[cell], _cosine, scale)
         if left:
             rest.append((kind, left))
     for kind, items in rest:
-        _place(state, kind, items, opened, _snug, scale)
+        _place(state, kind, items, everywhere, _snug, scale)
     return state
 
 
@@ -66,7 +69,9 @@ def _place_tied(state: State, item: int, home: int, opened: Mask, scale: Floats)
         column = state.instance.tallies[number].column
         same = same[column[same] == column[home]]
     nodes = same if same.size else nodes
-    state.place(item, int(nodes[_cosine(state.free[nodes] * scale, kind.request * scale).argmax()]))
+    room, request = state.free[nodes] * scale, kind.request * scale
+    score = _cosine(room @ request, np.einsum("ij,ij->i", room, room), float(request @ request))
+    state.place(item, int(nodes[score.argmax()]))
 
 
 def scale_of(instance: Instance) -> Floats:
@@ -115,34 +120,52 @@ def _whole(shares: list[tuple[int, float]], count: int) -> list[tuple[int, int]]
     return [(cell, part) for (cell, _), part in zip(shares, parts, strict=True) if part]
 
 
-def _place(state: State, kind: ItemClass, items: list[int], mask: Mask, rule: Rule, scale: Floats) -> list[int]:
+def _place(state: State, kind: ItemClass, items: list[int], nodes: Ints, rule: Rule, scale: Floats) -> list[int]:
     """Place items of one class one by one on the best node each time; returns those left."""
-    nodes = np.flatnonzero(mask & kind.allowed)
+    nodes = nodes[kind.allowed[nodes]]
     watched = kind.social or kind.caps or kind.cards
     nodes = nodes[state.candidates(kind)[nodes] if watched else fits_mask(state.free[nodes], kind.request)]
     if not nodes.size:
         return items
-    request = kind.request * scale
-    room = state.free[nodes] * scale
-    score = rule(room, request)
-    # No node takes more than this many, so the bookkeeping of one class needs only floats and counters.
+    if kind.cards or any(not slack(state.caps_left[cap], kind.request, len(items)) for cap in kind.caps):
+        return _place_carefully(state, kind, items, nodes, rule, scale)
     most = fit_counts(state.free[nodes], kind.request, 1 if kind.solitary else len(items))
-    careful = bool(kind.cards) or any(not slack(state.caps_left[cap], kind.request, len(items)) for cap in kind.caps)
-    taken = np.zeros(len(nodes), dtype=np.int64)
-    done = 0
-    while done < len(items):
+    taken = _choose(state.free[nodes] * scale, kind.request * scale, most, len(items), rule)
+    some = np.flatnonzero(taken)
+    place_many(state, kind, items, nodes[some], taken[some])
+    return items[int(taken.sum()) :]
+
+
+def _choose(room: Floats, request: Floats, most: Ints, count: int, rule: Rule) -> Ints:
+    """By row of `room`: how many of `count` equal items it takes, each item on the best row at its time."""
+    own = float(request @ request)
+    dot, square = room @ request, np.einsum("ij,ij->i", room, room)
+    score = rule(dot, square, own)
+    taken = np.zeros(len(room), dtype=np.int64)
+    for _ in range(count):
         best = int(score.argmax())
         if score[best] == -np.inf:
             break
-        node = int(nodes[best])
-        state.place(items[done], node)
-        done += 1
         taken[best] += 1
-        if careful:
-            score[~state.candidates(kind)[nodes]] = -np.inf
-        if taken[best] == most[best] or score[best] == -np.inf:
+        if taken[best] == most[best]:
             score[best] = -np.inf
         else:
-            room[best] -= request
-            score[best] = rule(room[best : best + 1], request)[0]
-    return items[done:]
+            square[best] += own - 2.0 * dot[best]
+            dot[best] -= own
+            score[best] = rule(dot[best], square[best], own)
+    return taken
+
+
+def _place_carefully(
+    state: State, kind: ItemClass, items: list[int], nodes: Ints, rule: Rule, scale: Floats
+) -> list[int]:
+    """For classes with cards or under a cap that could bind: each placing may rule out other nodes."""
+    request = kind.request * scale
+    for done, item in enumerate(items):
+        nodes = nodes[state.candidates(kind)[nodes]]
+        if not nodes.size:
+            return items[done:]
+        room = state.free[nodes] * scale
+        score = rule(room @ request, np.einsum("ij,ij->i", room, room), float(request @ request))
+        state.place(item, int(nodes[score.argmax()]))
+    return []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from yunchi_placement import complete
-from yunchi_placement.bounds import volume_bound
+from yunchi_placement.bounds import tighter, volume_bound
 from yunchi_placement.canonical import canonicalise
 from yunchi_placement.explain import explain
 from yunchi_placement.improve import BALANCED, BEST, improve
@@ -57,12 +57,13 @@ def solve(
     if effort != "fast" and state.value().of(objective) > (bound.cost if objective == "cost" else bound.nodes):
         settings = BEST if effort == "best" else BALANCED
         for _ in range(settings.refills + 1):
-            state, bound = improve(state, objective, settings, seed, run.stage)
-            # A tighter packing may have freed whole nodes. The bound stays proven: more items need no less.
+            state, bound = improve(state, bound, objective, settings, seed, run.stage)
+            # A tighter packing may have freed whole nodes.
             fuller = complete.press(complete.place_rest(state, seed, steps), seed, settings.steps, PRESS)
             if len(fuller.unplaced()) == len(state.unplaced()):
                 break
-            state = fuller
+            # More items need no less, so the old bound holds as well as the new one.
+            state, bound = fuller, tighter(bound, volume_bound(fuller))
             run.stage("place rest", state)
     return solution_of(problem, state, bound, objective, tuple(run.stages))
 
