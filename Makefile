@@ -51,7 +51,7 @@ format: setup ## Rewrite the code in the project's style
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
 bench: controlplane ## Benchmarks beside their baselines; see bench/RESULTS.md
-	@$(BIN)/python bench/plan_province.py
+	@$(BIN)/python bench/placement.py
 	@$(BIN)/python bench/plan_cli.py
 	@$(BIN)/python bench/live.py
 

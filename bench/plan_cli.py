@@ -2,7 +2,7 @@
 
 What it measures is what a user waits for: reading 11,000 manifests, stating the problem, solving, printing; `--nodes
 15000 --pods 150000 --seeds 1 --effort fast` is the largest case. The engine alone, beside its baselines, is
-`bench/plan_province.py`.
+`bench/placement.py`.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ def few(strategy: st.SearchStrategy[Any], most: int = 2, least: int = 0) -> st.S
 KEYS = st.sampled_from(["zone", "rack"])
 DOMAINS = st.sampled_from(["zone", "rack", HOST])
 VALUES = st.sampled_from(["1", "2"])
-GROUP = st.sampled_from(["g", "h"])
-GROUPS = st.sampled_from([frozenset(), frozenset("g"), frozenset("g"), frozenset("h"), frozenset("gh")])
+GROUP = st.sampled_from(["g", "g", "h"])
+GROUPS = st.sampled_from([frozenset(group) for group in ("", "g", "g", "g", "h", "gh")])
 
 requirements = st.one_of(
     st.builds(Requirement, KEYS, st.sampled_from(["In", "NotIn"]), few(VALUES, 2, 1)),
@@ -91,7 +91,6 @@ taints = st.sampled_from(
 )
 ports = st.sampled_from(
     [
-        frozenset(),
         frozenset({HostPort(80)}),
         frozenset({HostPort(80, "UDP")}),
         frozenset({HostPort(80, ip="10.0.0.1")}),
@@ -99,7 +98,13 @@ ports = st.sampled_from(
     ]
 )
 spreads = st.builds(
-    Spread, DOMAINS, GROUP, st.integers(1, 2), st.sampled_from([1, 1, 1, 2, 3]), st.booleans(), st.booleans()
+    Spread,
+    DOMAINS,
+    GROUP,
+    st.sampled_from([1, 1, 1, 2]),
+    st.sampled_from([1, 1, 1, 2, 3]),
+    st.booleans(),
+    st.booleans(),
 )
 nears = st.one_of(
     st.builds(lambda group, keys: tuple(Near(key, group) for key in keys), GROUP, few(DOMAINS, 2, 1)),
@@ -117,9 +122,11 @@ class Size:
 
 
 @st.composite
-def problems(draw: st.DrawFn, size: Size = Size(), features: tuple[str, ...] = FEATURES) -> Problem:
-    """A problem with some of the features, each on some of its items."""
-    live = draw(st.sets(st.sampled_from(features))) if features else set()
+def problems(
+    draw: st.DrawFn, size: Size = Size(), features: tuple[str, ...] = FEATURES, every: bool = False
+) -> Problem:
+    """A problem with some of the features, or every one, each on many of its items."""
+    live = set(features) if every or not features else draw(st.sets(st.sampled_from(features)))
     nodes = tuple(draw(_node(f"n{index}", live)) for index in range(draw(st.integers(0, size.nodes))))
     gangs = tuple(Gang(name, draw(st.integers(1, 3))) for name in ("a", "b")) if "gangs" in live else ()
     items = [draw(_item(f"p{index}", live)) for index in range(draw(st.integers(0, size.items)))]
@@ -156,8 +163,8 @@ def _node(draw: st.DrawFn, name: str, live: set[str]) -> Node:
 @st.composite
 def _item(draw: st.DrawFn, name: str, live: set[str]) -> Item:
     def some(feature: str, strategy: st.SearchStrategy[Any], nothing: Any) -> Any:
-        """Half of the items use a feature that is on."""
-        return draw(strategy) if feature in live and draw(st.booleans()) else nothing
+        """Two items of three use a feature that is on."""
+        return draw(strategy) if feature in live and draw(st.integers(0, 2)) else nothing
 
     cards = (0, 0)
     if "cards" in live:
@@ -213,9 +220,9 @@ def _limited(draw: st.DrawFn, problem: Problem) -> Problem:
 
 
 @st.composite
-def last_arrivals(draw: st.DrawFn, size: Size = Size(4, 5, 0)) -> Problem:
-    """All items but the last run somewhere, on known cards; the last one is pending. Most nodes are roomy."""
-    problem = draw(problems(size).filter(lambda one: bool(one.nodes and one.items)))
+def last_arrivals(draw: st.DrawFn, features: tuple[str, ...], size: Size = Size(3, 6, 0)) -> Problem:
+    """All items but the last run somewhere, on known cards; the last one is pending. Nodes are roomy."""
+    problem = draw(problems(size, features, every=True).filter(lambda one: bool(one.nodes and one.items)))
     roomy = tuple(
         replace(node, capacity=(*(3 * room for room in node.capacity[:2]), *node.capacity[2:]))
         for node in problem.nodes

@@ -17,6 +17,7 @@ from yunchi_placement.greedy import greedy
 from yunchi_placement.validate import validate
 
 OBJECTIVES = st.sampled_from(["cost", "nodes"])
+RULES = [feature for feature in FEATURES if feature not in ("running", "tiers")]
 EFFORTS = st.sampled_from(["fast", "balanced"])
 
 
@@ -34,11 +35,11 @@ def test_solutions_meet_all_rules(problem: Problem, objective: str, effort: str)
     assert violations(problem, solution.assignment) == []
 
 
-@pytest.mark.parametrize("feature", [feature for feature in FEATURES if feature not in ("running", "tiers")])
+@pytest.mark.parametrize("feature", RULES)
 def test_solutions_meet_each_rule_alone(feature: str) -> None:
     """One rule on most items finds what the crowd of rules hides."""
 
-    @given(problems(Size(4, 10, 3), (feature, "running")), EFFORTS)
+    @given(problems(Size(4, 10, 3), (feature, "running"), every=True), EFFORTS)
     @examples(40)
     def attempt(problem: Problem, effort: str) -> None:
         assert violations(problem, solve(problem, effort=effort)) == []
@@ -46,16 +47,20 @@ def test_solutions_meet_each_rule_alone(feature: str) -> None:
     attempt()
 
 
-@given(last_arrivals())
-@examples(250)
-def test_an_item_is_placed_just_where_the_rules_allow(problem: Problem) -> None:
+@pytest.mark.parametrize("features", [(feature,) for feature in RULES] + list(zip(RULES, RULES[1:], strict=False)))
+def test_an_item_is_placed_just_where_the_rules_allow(features: tuple[str, ...]) -> None:
     """One item arrives where others run: the engine and the checker agree on each node."""
-    running, index = [item.node for item in problem.items[:-1]], len(problem.items) - 1
-    for node in problem.nodes:
-        one = only_on(problem, node.name)
-        answer = (*[name if name != "gone" else None for name in running], node.name)
-        wrong = violations(one, answer, order=[index], cards=None)
-        assert (solve(one, effort="fast").assignment[index] == node.name) == (wrong == []), wrong
+
+    @given(last_arrivals(features))
+    @examples(60)
+    def attempt(problem: Problem) -> None:
+        running, index = [item.node for item in problem.items[:-1]], len(problem.items) - 1
+        for node in problem.nodes:
+            one = only_on(problem, node.name)
+            wrong = violations(one, (*[name if name != "gone" else None for name in running], node.name), order=[index])
+            assert (solve(one, effort="fast").assignment[index] == node.name) == (wrong == []), wrong
+
+    attempt()
 
 
 @given(problems(), OBJECTIVES, EFFORTS)
