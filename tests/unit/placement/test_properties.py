@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given
@@ -47,7 +48,7 @@ def test_solutions_meet_each_rule_alone(feature: str) -> None:
     attempt()
 
 
-@pytest.mark.parametrize("features", [(feature,) for feature in RULES] + list(zip(RULES, RULES[1:], strict=False)))
+@pytest.mark.parametrize("features", [(feature,) for feature in RULES] + list(pairwise(RULES)))
 def test_an_item_is_placed_just_where_the_rules_allow(features: tuple[str, ...]) -> None:
     """One item arrives where others run: the engine and the checker agree on each node."""
 
