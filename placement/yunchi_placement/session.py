@@ -163,7 +163,7 @@ class Session:
                 raise InvalidProblem(f"item {item.name}: the session has an item of that name; remove it first")
             if item.node is not None:
                 raise InvalidProblem(f"item {item.name}: node is set; an arrival must be pending")
-        validate(replace(self._problem, nodes=(), items=tuple(items)))
+        validate(replace(self._problem, nodes=(), caps=(), headroom=(), items=tuple(items)))
         for item in items:
             self._world.learn(item, self._running.values())
             self._waiting[item.name] = item
