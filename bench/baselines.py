@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from yunchi_placement import Problem
 from yunchi_placement.canonical import Instance, canonicalise
+from yunchi_placement.check import value, violations
+from yunchi_placement.solution import Solution
 from yunchi_placement.state import State
 
 Score = Callable[[State, np.ndarray, np.ndarray], int]
@@ -31,6 +35,20 @@ def first_fit(state: State, nodes: np.ndarray, request: np.ndarray) -> int:
     """The first node with room."""
     del state, request
     return int(nodes[0])
+
+
+def first_fit_shuffled(state: State, nodes: np.ndarray, request: np.ndarray) -> int:
+    """The first node with room, nodes in a fixed random order.
+
+    Nodes are sorted by name, and so by zone: by name, free items fill the first zone, and those pinned there starve.
+    """
+    del request
+    return int(nodes[_shuffled(len(state.instance.nodes))[nodes].argmin()])
+
+
+@lru_cache(maxsize=1)
+def _shuffled(nodes: int) -> np.ndarray:
+    return np.random.default_rng(0).permutation(nodes)
 
 
 def _filled(state: State, nodes: np.ndarray, request: np.ndarray) -> np.ndarray:
@@ -89,19 +107,61 @@ METHODS: dict[str, tuple[Callable[[Instance], list[int]], Score]] = {
     "LeastAllocated, arrival": (arrival, least_allocated),
     "MostAllocated, arrival": (arrival, most_allocated),
     "first fit, arrival": (arrival, first_fit),
+    "first fit, nodes shuffled": (arrival, first_fit_shuffled),
     "FFDSum": (decreasing, first_fit),
+    "FFDSum, nodes shuffled": (decreasing, first_fit_shuffled),
     "best fit decreasing, dot": (decreasing, dot_product),
 }
 
 
 def run(problem: Problem, method: str, scarce: int | None = None) -> Row:
-    """Run one baseline; its time includes reading the problem."""
+    """Run one baseline; its time includes reading the problem, not the checker."""
     start = time.perf_counter()
     instance = canonicalise(problem)
     order, score = METHODS[method]
     state = one_by_one(instance, order(instance), score)
     seconds = time.perf_counter() - start
-    waiting = state.unplaced()
-    left = sum(instance.items[item].requests[scarce] for item in waiting) / 1000 if scarce is not None else 0.0
-    value = state.value()
-    return Row(method, value.cost / 1e6, value.nodes, seconds, len(waiting), left)
+    worth = state.value()
+    index = instance.item_index
+    waiting = [index[item] for item in state.unplaced()]
+    checked(method, problem, *answer(problem, state), worth=worth)
+    return Row(method, worth.cost / 1e6, worth.nodes, seconds, len(waiting), asked(problem, waiting, scarce))
+
+
+def asked(problem: Problem, items: list[int], scarce: int | None) -> float:
+    """What items ask of the scarce resource, given in thousandths."""
+    return sum(problem.items[item].requests[scarce] for item in items) / 1000 if scarce is not None else 0.0
+
+
+Cards = tuple[tuple[int, tuple[int, ...]], ...]
+
+
+def answer(problem: Problem, state: State) -> tuple[list[str | None], list[int], Cards]:
+    """Node by item, the order of placing, and the cards held, by positions in the problem."""
+    instance = state.instance
+    assignment: list[str | None] = [item.node for item in problem.items]
+    for item, node in enumerate(state.node_of.tolist()):
+        assignment[instance.item_index[item]] = instance.nodes[node].name if node >= 0 else None
+    tied = set(state.log)
+    order = [*state.log, *(item for item in np.flatnonzero(state.node_of >= 0).tolist() if item not in tied)]
+    held = sorted({item for item, _ in state.held})
+    cards = sorted((instance.item_index[item], state.cards_of(item)) for item in held)
+    return assignment, [instance.item_index[item] for item in order], tuple(cards)
+
+
+def checked(
+    label: str,
+    problem: Problem,
+    found: Solution | list[str | None],
+    order: list[int] | None = None,
+    cards: Cards | None = None,
+    *,
+    worth: tuple[int, int],
+) -> None:
+    """Have a placement and its claimed (cost, nodes) checked independently; end the bench with 1 if they are wrong."""
+    wrong = violations(problem, found, order, cards)
+    told = value(problem, found.assignment if isinstance(found, Solution) else found)
+    if told != worth:
+        wrong.append(f"cost and nodes are {told}, claimed are {tuple(worth)}")
+    if wrong:
+        sys.exit(f"{label}: the checker found {len(wrong)} violations; the first: {wrong[0]}")
