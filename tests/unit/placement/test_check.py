@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from support.problems import only_on
 from yunchi_placement import (
     Apart,
     Bound,
@@ -16,6 +17,7 @@ from yunchi_placement import (
     Gang,
     Headroom,
     HostPort,
+    InvalidProblem,
     Item,
     Near,
     Node,
@@ -26,6 +28,8 @@ from yunchi_placement import (
     Spread,
     Taint,
     Toleration,
+    solve,
+    validate,
 )
 from yunchi_placement.check import value, violations
 from yunchi_placement.check.orders import simple_order
@@ -399,6 +403,37 @@ def test_rule(name: str) -> None:
         assert all(case.said in text for text in complaints)
     else:
         assert complaints == []
+
+
+def last_arrival(case: Case) -> tuple[Problem, tuple[str | None, ...]] | None:
+    """The case with all but the last item running already, on the cards they got; None if the last is not placed."""
+    told = dict(case.cards or ())
+    items = [
+        replace(item, node=item.node or name, cards=item.cards or told.get(index, ()))
+        for index, (item, name) in enumerate(case.placed)
+        if name is not None
+    ]
+    last, target = case.placed[-1]
+    if last.node is not None or target not in {one.name for one in case.nodes}:
+        return None
+    problem = Problem(("cpu",), case.nodes, (*items[:-1], last), **(case.more or {}))
+    known = {one.name for one in case.nodes}
+    return only_on(problem, target), (*[item.node if item.node in known else None for item in items[:-1]], target)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_engine_agrees(name: str) -> None:
+    """The last item goes to its node in the engine's eyes if, and only if, it may in the checker's."""
+    arrival = last_arrival(CASES[name])
+    if arrival is None:
+        return
+    problem, answer = arrival
+    try:
+        validate(problem)
+    except InvalidProblem:
+        return  # an answer that gives too few cards, told as if it ran
+    wrong = violations(problem, answer, order=[len(answer) - 1])
+    assert (solve(problem, effort="fast").assignment == answer) == (wrong == []), wrong
 
 
 @pytest.mark.parametrize(("requirement", "holds"), OPERATORS.items())
