@@ -167,16 +167,28 @@ class Toleration(_View, frozen=True):
 
 
 class TopologySpreadConstraint(_View, frozen=True):
-    """Only whether it is hard matters so far."""
+    """How evenly the selected pods are to lie over the values of a node label."""
 
     topology_key: str = ""
+    max_skew: int = 1
+    min_domains: int | None = None
     when_unsatisfiable: str = "DoNotSchedule"
+    label_selector: LabelSelector | None = None
+    match_label_keys: tuple[str, ...] = ()
+    node_affinity_policy: str = "Honor"
+    node_taints_policy: str = "Ignore"
 
 
 class NamedRef(_View, frozen=True):
     """Anything of which only the name is used."""
 
     name: str = ""
+
+
+class SchedulingGroup(_View, frozen=True):
+    """The PodGroup (scheduling.k8s.io) that a pod belongs to, in its own namespace."""
+
+    pod_group_name: str = ""
 
 
 class ClaimVolume(_View, frozen=True):
@@ -214,9 +226,10 @@ class PodSpec(_View, frozen=True):
     tolerations: tuple[Toleration, ...] = ()
     topology_spread_constraints: tuple[TopologySpreadConstraint, ...] = ()
     scheduling_gates: tuple[NamedRef, ...] = ()
-    scheduling_group: dict[str, object] | None = None
+    scheduling_group: SchedulingGroup | None = None
     priority: int | None = None
     priority_class_name: str = ""
+    preemption_policy: str = "PreemptLowerPriority"
     volumes: tuple[Volume, ...] = ()
     resource_claims: tuple[NamedRef, ...] = ()
 

@@ -19,7 +19,8 @@ from yunchi_operator.scheduling.facts import PodFacts, pod_facts
 from yunchi_operator.scheduling.ledger import Ledger, Load
 from yunchi_operator.scheduling.messages import unschedulable_message
 from yunchi_operator.scheduling.nodes import allocatable, hard_taints
-from yunchi_operator.scheduling.problem import LeftOut, Role, build_problem, role_of
+from yunchi_operator.scheduling.problem import build_problem
+from yunchi_operator.scheduling.roles import LeftOut, Role, role_of
 from yunchi_placement import Item, Problem, Reason, Solution
 
 NOTHING: Final[Mapping[str, int]] = {}
@@ -71,7 +72,7 @@ class View:
             ValueError: a quantity cannot be read.
         """
         facts = self.facts.of(pod)
-        guarded = bool(facts.terms or facts.port_avoids)
+        guarded = facts.is_social
         return Load(facts.requests, keeps_node=not facts.belongs_to_node, guarded=guarded)
 
 
@@ -202,11 +203,11 @@ class _Checker:
         if room is not None and room.changed_at > self._planned.stamp:
             if _placement_differs(self._planned.nodes[node], now):
                 return f"node {node} has changed"
-            if item.groups or item.avoids or room.guarded_at > self._planned.stamp:
+            if item.groups or item.apart or item.ports or room.guarded_at > self._planned.stamp:
                 return f"node {node} has new neighbours"
         if not self._fits(pod, node, now):
             return f"node {node} has become too full"
-        wide = len(self._view.facts.of(pod).terms) > len(item.avoids)  # anti-affinity wider than a host
+        wide = bool(item.near or item.spread or item.apart)  # anti-affinity wider than a host
         return "new neighbours somewhere" if wide and self._view.ledger.stamp > self._planned.stamp else ""
 
     def _fits(self, pod: Pod, node: str, now: Node) -> bool:

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from yunchi_operator.api.core import ContainerPort, Pod, PodAffinityTerm, SelectorRequirement, Toleration
+from yunchi_operator.api.core import ContainerPort, Pod, SelectorRequirement, Toleration
+from yunchi_operator.api.names import GANG_LABEL, GANG_MIN_LABEL
 from yunchi_operator.scheduling import unsupported
 from yunchi_operator.scheduling.requests import pod_requests
-from yunchi_operator.scheduling.selectors import Selector, compiled
-from yunchi_placement import Constraints, NodeTerm, Requirement
+from yunchi_operator.scheduling.terms import Profile, SpreadOver, Together, profile_of, spreads, together
+from yunchi_placement import Constraints, HostPort, NodeTerm, Requirement
 from yunchi_placement import Toleration as EngineToleration
 
 MIRROR_ANNOTATION: Final = "kubernetes.io/config.mirror"
 ANY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - compared, never bound
+MOST_MEMBERS: Final = 1_000_000
 SYSTEM_PRIORITIES: Final = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
-    """A required anti-affinity term, resolved as far as the pod alone allows; equal terms are equal values.
+class GangRef:
+    """The gang that a pod belongs to, and the least number of members that it is worth starting with."""
 
-    Attributes:
-        topology_key: the node label that says what "together" means.
-        selector: tests of the other pod's labels; None matches no pod.
-        namespaces: where the other pod may live by name.
-        namespace_selector: where it may live by namespace labels; None adds no namespace, () adds all.
-    """
-
-    topology_key: str
-    selector: Selector | None
-    namespaces: tuple[str, ...]
-    namespace_selector: Selector | None
+    name: str
+    least: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +34,33 @@ class PodFacts:
 
     Attributes:
         requests: effective requests by resource, in the engine's integers.
-        terms: its required anti-affinity.
-        port_groups: host ports it holds, and `port_avoids` those it cannot share a node with.
+        near, apart: required affinity and anti-affinity.
+        spread: hard topology spread.
+        ports: what it takes on its host.
         belongs_to_node: made for its node (DaemonSet, mirror pod): never moved, does not make a node used.
         unsupported: the rule that keeps Yunchi from placing it, or None.
+        profile: how others see it.
+        gang: with whom it starts together.
     """
 
     pod: Pod
     key: str
     requests: Mapping[str, int]
     constraints: Constraints
-    terms: tuple[Term, ...]
-    port_groups: frozenset[str]
-    port_avoids: frozenset[str]
+    near: tuple[Together, ...]
+    apart: tuple[Together, ...]
+    spread: tuple[SpreadOver, ...]
+    ports: frozenset[HostPort]
     belongs_to_node: bool
     priority: int
     unsupported: str | None
-    profile: tuple[str, tuple[tuple[str, str], ...]] = field(default=("", ()))
-    """Namespace and sorted labels: all that others' selectors can see of it."""
+    profile: Profile
+    gang: GangRef | None = None
+
+    @property
+    def is_social(self) -> bool:
+        """Whether it minds who else is where."""
+        return bool(self.near or self.apart or self.spread or self.ports)
 
 
 def pod_facts(pod: Pod) -> PodFacts:
@@ -67,19 +69,21 @@ def pod_facts(pod: Pod) -> PodFacts:
     Raises:
         ValueError: a quantity cannot be read.
     """
-    groups, avoids = host_ports(pod)
+    affinity = pod.spec.affinity
     return PodFacts(
         pod=pod,
         key=pod.key,
         requests=pod_requests(pod),
         constraints=constraints_of(pod),
-        terms=tuple(_term(pod, term) for term in pod.spec.affinity.pod_anti_affinity.required),
-        port_groups=groups,
-        port_avoids=avoids,
+        near=together(pod, affinity.pod_affinity.required),
+        apart=together(pod, affinity.pod_anti_affinity.required),
+        spread=spreads(pod, pod.spec.topology_spread_constraints),
+        ports=frozenset(host_ports(pod)),
         belongs_to_node=belongs_to_node(pod),
         priority=_priority(pod),
         unsupported=unsupported.own_rule(pod),
-        profile=(pod.metadata.namespace or "default", tuple(sorted(pod.metadata.labels.items()))),
+        profile=profile_of(pod),
+        gang=_gang(pod),
     )
 
 
@@ -88,6 +92,16 @@ def belongs_to_node(pod: Pod) -> bool:
     if MIRROR_ANNOTATION in pod.metadata.annotations:
         return True
     return any(owner.kind == "DaemonSet" and owner.controller is not False for owner in pod.metadata.owner_references)
+
+
+def _gang(pod: Pod) -> GangRef | None:
+    """By the labels; a least number that cannot be read counts as 1: the pods go one by one rather than never."""
+    name = pod.metadata.labels.get(GANG_LABEL)
+    if not name:
+        return None
+    least = pod.metadata.labels.get(GANG_MIN_LABEL, "1")
+    number = int(least) if least.isascii() and least.isdigit() else 1
+    return GangRef(f"{pod.metadata.namespace or 'default'}/{name}", min(max(1, number), MOST_MEMBERS))
 
 
 def _priority(pod: Pod) -> int:
@@ -128,40 +142,12 @@ def _tolerations(tolerations: Iterable[Toleration]) -> Iterator[EngineToleration
                 yield EngineToleration(one.key or None, "Equal", one.value, one.effect or None)
 
 
-def _term(pod: Pod, term: PodAffinityTerm) -> Term:
-    """Resolve namespaces and matchLabelKeys the way the API server and the scheduler do."""
-    selector = None
-    if term.label_selector is not None:
-        labels = pod.metadata.labels
-        keyed = [(key, "In", (labels[key],)) for key in term.match_label_keys if key in labels]
-        keyed += [(key, "NotIn", (labels[key],)) for key in term.mismatch_label_keys if key in labels]
-        selector = tuple(sorted({*compiled(term.label_selector), *keyed}))
-    own_only = not term.namespaces and term.namespace_selector is None
-    return Term(
-        topology_key=term.topology_key,
-        selector=selector,
-        namespaces=(pod.metadata.namespace or "default",) if own_only else tuple(sorted(set(term.namespaces))),
-        namespace_selector=None if term.namespace_selector is None else compiled(term.namespace_selector),
-    )
-
-
-def host_ports(pod: Pod) -> tuple[frozenset[str], frozenset[str]]:
-    """Groups and avoids that make two pods conflict exactly when kube-scheduler's NodePorts filter says so.
-
-    Each port is held under its address and under "any"; the wildcard address avoids "any", another address avoids
-    itself and the wildcard.
-    """
-    groups: set[str] = set()
-    avoids: set[str] = set()
+def host_ports(pod: Pod) -> Iterator[HostPort]:
+    """What a pod takes on its host, as kube-scheduler's NodePorts filter reads it."""
     for port in _ports(pod):
         number = port.host_port or (port.container_port if pod.spec.host_network else 0)
-        if not number:
-            continue
-        address = port.host_ip or ANY_ADDRESS
-        name = f"port:{port.protocol or 'TCP'}/{number}"
-        groups |= {f"{name}@{address}", f"{name}@any"}
-        avoids |= {f"{name}@any"} if address == ANY_ADDRESS else {f"{name}@{address}", f"{name}@{ANY_ADDRESS}"}
-    return frozenset(groups), frozenset(avoids)
+        if number:
+            yield HostPort(number, port.protocol or "TCP", port.host_ip or ANY_ADDRESS)
 
 
 def _ports(pod: Pod) -> Iterator[ContainerPort]:

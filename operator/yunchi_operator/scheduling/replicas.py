@@ -30,7 +30,9 @@ class Replicas:
             ValueError: a quantity cannot be read.
         """
         meta, spec = pod.metadata, pod.spec
-        seen = (meta.namespace, id(meta.labels), id(meta.annotations), id(meta.owner_references), id(pod.status))
+        leaving = meta.deletion_timestamp is not None
+        parts = (meta.labels, meta.annotations, meta.owner_references, pod.status)
+        seen = (meta.namespace, leaving, *map(id, parts))
         likeness = seen + tuple([_mark(getattr(spec, name)) for name in _SPEC])
         facts = self._known.get(likeness)
         if facts is None:

@@ -8,10 +8,7 @@ from yunchi_operator.api.core import Pod, Volume
 from yunchi_operator.api.names import GPU_MILLI
 
 PREFIX: Final = "unsupported:"
-POD_AFFINITY: Final = "pod-affinity"
-ANTI_AFFINITY: Final = "pod-anti-affinity"
 NAMESPACE_SELECTOR: Final = "namespace-selector"
-TOPOLOGY_SPREAD: Final = "topology-spread"
 VOLUMES: Final = "volumes"
 RESOURCE_CLAIMS: Final = "resource-claims"
 SCHEDULING_GROUP: Final = "scheduling-group"
@@ -20,10 +17,7 @@ CARD_SHARE: Final = "card-share"
 # In a department's namespace the policy turns default-scheduler, which is also what an empty field means, into yunchi.
 _ELSEWHERE = "or name another scheduler in spec.schedulerName (in a department's namespace any but default-scheduler)"
 REMEDIES: Final[dict[str, str]] = {
-    POD_AFFINITY: f"make the required podAffinity preferred, {_ELSEWHERE}",
-    ANTI_AFFINITY: f"use topologyKey kubernetes.io/hostname or make the podAntiAffinity preferred, {_ELSEWHERE}",
     NAMESPACE_SELECTOR: "give the Namespace objects too (kubectl get namespaces -o yaml), or list names in namespaces",
-    TOPOLOGY_SPREAD: f"set whenUnsatisfiable: ScheduleAnyway, {_ELSEWHERE}",
     VOLUMES: f"do without volumes that may be tied to nodes, {_ELSEWHERE}",
     RESOURCE_CLAIMS: f"ask for an extended resource instead of a claim, {_ELSEWHERE}",
     CARD_SHARE: f"ask for less than 1000 {GPU_MILLI} (a share of one card), or for whole thousands",
@@ -33,16 +27,12 @@ REMEDIES: Final[dict[str, str]] = {
 
 
 def own_rule(pod: Pod) -> str | None:
-    """The first hard rule of the pod's own spec that is not modelled; anti-affinity is judged elsewhere."""
+    """The first hard rule of the pod's own spec that is not modelled."""
     spec = pod.spec
     if spec.resource_claims:
         return RESOURCE_CLAIMS
     if spec.scheduling_group is not None:
         return SCHEDULING_GROUP
-    if spec.affinity.pod_affinity.required:
-        return POD_AFFINITY
-    if any(one.when_unsatisfiable != "ScheduleAnyway" for one in spec.topology_spread_constraints):
-        return TOPOLOGY_SPREAD
     if any(_binds(volume) for volume in spec.volumes):
         return VOLUMES
     return None

@@ -165,13 +165,12 @@ def test_a_pod_that_went_or_was_replaced_gives_no_action() -> None:
 
 
 def test_a_rule_that_is_not_modelled_is_said_and_nothing_is_bound() -> None:
-    spread = [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]
-    view = view_of([node("n1")], [pod("spread", topologySpreadConstraints=spread)])
-    planned, solution = answer(view, "a/spread")
+    view = view_of([node("n1")], [pod("claims", resourceClaims=[{"name": "gpu"}])])
+    planned, solution = answer(view, "a/claims")
     (action,) = decide(view, planned, solution)
     assert isinstance(action, Unfit)
-    assert action.rules == ("unsupported:topology-spread",)
-    assert "topology spread" in action.message
+    assert action.rules == ("unsupported:resource-claims",)
+    assert "resource claims" in action.message
 
 
 def test_which_node_changes_concern_anybody() -> None:

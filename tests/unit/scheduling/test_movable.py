@@ -62,8 +62,8 @@ def test_a_pod_of_a_controller_may_move() -> None:
         (protected("false"), None),
         (protected(""), None),
         (
-            pod(spec={"topologySpreadConstraints": [{"topologyKey": "z"}]}),
-            "Yunchi does not model its topology spread yet",
+            pod(spec={"resourceClaims": [{"name": "gpu"}]}),
+            "Yunchi does not model its resource claims yet",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Anti-affinity and host ports, both directions, against an independent statement of Kubernetes' rules."""
+"""What pods want of each other: affinity, anti-affinity, spread, host ports and gangs, as Kubernetes means them."""
 
 from __future__ import annotations
 
@@ -170,6 +170,105 @@ def test_ports_of_sidecars_count_and_those_of_other_init_containers_do_not() -> 
 
     assert place([node("a")], [init(restartPolicy="Always"), with_port("q", hostPort=80)]) == {"q": None}
     assert place([node("a")], [init(), with_port("q", hostPort=80)]) == {"q": "a"}
+
+
+# -- affinity and spread ----------------------------------------------------------------------------------------------
+
+THREE_ZONES = [node(f"{zone}{n}", zone=zone) for zone in ("x", "y", "z") for n in (1, 2)]
+
+
+def spread(match: dict[str, str] | None = None, *, key: str = ZONE, **more: Any) -> dict[str, Any]:
+    """A pod's spec with one hard constraint."""
+    selector = {} if match is None else {"labelSelector": {"matchLabels": match}}
+    constraint = {"topologyKey": key, "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"} | selector | more
+    return {"topologySpreadConstraints": [constraint]}
+
+
+def test_affinity_follows_a_bound_pod_and_waits_without_one() -> None:
+    near = anti_affinity(DB, key=ZONE, kind="podAffinity")
+    assert place(ZONED, [pod("db", labels=DB, on="c"), pod("web", affinity=near)]) == {"web": "c"}
+    assert place(ZONED, [pod("web", affinity=near)]) == {"web": None}
+
+
+def test_the_first_of_a_set_with_affinity_to_itself_may_start_and_the_others_join_it() -> None:
+    near = anti_affinity(WEB, key=ZONE, kind="podAffinity")
+    found = place(ZONED, [pod(f"w{n}", labels=WEB, affinity=near, cpu="6") for n in range(2)])
+    assert {one[:1] for one in found.values() if one} == {"a", "b"}  # both of zone z1: z2 has room for one only
+
+
+def test_affinity_to_pods_that_are_placed_in_the_same_batch() -> None:
+    near = anti_affinity(DB, kind="podAffinity")
+    found = place(ZONED, [pod("a-web", affinity=near), pod("db", labels=DB)])
+    assert found["a-web"] == found["db"] is not None
+
+
+def test_spread_evens_out_zones() -> None:
+    pods = [pod(f"w{n}", labels=WEB, **spread(WEB)) for n in range(6)]
+    found = place(THREE_ZONES, pods)
+    assert sorted((one or "-")[0] for one in found.values()) == ["x", "x", "y", "y", "z", "z"]
+
+
+@pytest.mark.parametrize(
+    ("own", "zone"),
+    [({}, "y"), ({"deletionTimestamp": "2026-11-21T00:00:00Z"}, "x")],
+)
+def test_spread_does_not_count_pods_that_are_leaving(own: dict[str, Any], zone: str) -> None:
+    there = pod("old", labels=WEB, on="x1", meta=own, cpu="6")
+    small = [node("x1", zone="x"), node("y1", zone="y", cpu="100")]
+    new = pod("new", labels=WEB, cpu="2", **spread(WEB))
+    assert place(small, [there, new]) == {"new": f"{zone}1"}
+
+
+def test_spread_counts_its_own_namespace_only() -> None:
+    there = [pod(f"o{n}", namespace="other", labels=WEB, on="x1") for n in range(3)]
+    full = [node("x1", zone="x"), node("y1", zone="y", cpu="0")]
+    assert place(full, [*there, pod("new", labels=WEB, **spread(WEB))]) == {"new": "x1"}
+    mine = [pod(f"m{n}", labels=WEB, on="x1") for n in range(3)]
+    assert place(full, [*mine, pod("new", labels=WEB, **spread(WEB))]) == {"new": None}
+
+
+@pytest.mark.parametrize(
+    ("more", "placed"),
+    [
+        ({}, False),
+        ({"nodeTaintsPolicy": "Honor"}, True),
+        ({"nodeTaintsPolicy": "Honor", "minDomains": 2}, False),
+        ({"maxSkew": 2}, True),
+        ({"matchLabelKeys": ["rev"]}, True),
+    ],
+)
+def test_spread_and_a_tainted_zone(more: dict[str, Any], placed: bool) -> None:
+    """Zone y is empty but closed by a taint: it counts as a domain unless taints are honoured."""
+    closed = node("y1", zone="y", spec={"taints": [{"key": "k", "effect": "NoSchedule"}]})
+    there = pod("old", labels=WEB | {"rev": "1"}, on="x1")
+    new = pod("new", labels=WEB | {"rev": "2"}, **spread(WEB, **more))
+    assert place([node("x1", zone="x"), closed], [there, new]) == {"new": "x1" if placed else None}
+
+
+def test_label_keys_that_the_server_has_merged_already_are_not_merged_again() -> None:
+    merged = anti_affinity(WEB | {"rev": "1"}, matchLabelKeys=["rev"])  # made with rev 1, relabelled since
+    holder = pod("h", labels=WEB | {"rev": "2"}, affinity=merged)
+    assert place([node("a")], [holder, pod("t", labels=WEB | {"rev": "1"}, on="a")]) == {"h": None}
+
+
+# -- gangs ------------------------------------------------------------------------------------------------------------
+
+
+def member(name: str, least: str, **more: Any) -> Pod:
+    return pod(name, cpu="3", labels={"yunchi.io/gang": "train", "yunchi.io/gang-min": least}, **more)
+
+
+@pytest.mark.parametrize(("least", "placed"), [("4", 0), ("2", 2), ("x", 2)])
+def test_a_gang_starts_with_its_least_number_or_not_at_all(least: str, placed: int) -> None:
+    found = place([node("a")], [member(f"m{n}", least) for n in range(4)])
+    assert sum(one is not None for one in found.values()) == placed
+
+
+def test_members_that_run_count_towards_the_least_number() -> None:
+    found = place([node("a"), node("b")], [*(member(f"r{n}", "4", on="a") for n in range(2)), member("m", "4")])
+    assert found == {"m": None}
+    found = place([node("a"), node("b")], [*(member(f"r{n}", "3", on="a") for n in range(2)), member("m", "3")])
+    assert found == {"m": "b"}
 
 
 # -- any mixture ------------------------------------------------------------------------------------------------------
