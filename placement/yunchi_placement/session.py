@@ -13,15 +13,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from yunchi_placement.bounds import volume_bound
 from yunchi_placement.canonical import canonicalise, cells_of, instance_of
 from yunchi_placement.complete import place_rest
 from yunchi_placement.explain import explain
 from yunchi_placement.greedy import Builder, greedy
 from yunchi_placement.order import class_order, node_order, tiers
 from yunchi_placement.plan import Model
-from yunchi_placement.problem import InvalidProblem, Item, Problem
-from yunchi_placement.solution import Effort, Objective, Reason, Solution
-from yunchi_placement.solve import solve
+from yunchi_placement.problem import Gang, InvalidProblem, Item, Node, Problem
+from yunchi_placement.solution import Bound, Effort, Objective, Reason, Solution
+from yunchi_placement.solve import order_of, pursue, solve
 from yunchi_placement.state import State
 from yunchi_placement.validate import validate
 from yunchi_placement.world import Base, World
@@ -33,10 +34,16 @@ STEPS = 400
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Where arrivals went: node by item name; for the others, why not and what would help."""
+    """Where arrivals went: node by item name; for the others, why not and what would help.
+
+    Attributes:
+        placed: in an order in which each item meets all rules when it is placed.
+        bound: for what the nodes in use must cost with these items; None where none was looked for.
+    """
 
     placed: tuple[tuple[str, str], ...]
     unplaced: tuple[tuple[str, tuple[Reason, ...], str], ...]
+    bound: Bound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +78,15 @@ class Session:
         self._running = {item.name: item for item in problem.items if item.node is not None}
         self._waiting = {item.name: item for item in problem.items if item.node is None}
         self._mine: set[str] = set()
-        self._world = World.of(problem)
+        self._worth: Floats | None = None
+        self._build()
+
+    def _build(self) -> None:
+        items = (*self._running.values(), *self._waiting.values())
+        self._world = World.of(replace(self._problem, items=items))
         for item in self._waiting.values():
             self._world.eligibility.of(item.constraints)
-        self._worth: Floats | None = None
-        self._touched = np.ones(len(problem.nodes), dtype=np.bool_)
+        self._touched = np.ones(len(self._problem.nodes), dtype=np.bool_)
 
     @property
     def assignment(self) -> dict[str, str | None]:
@@ -100,29 +111,60 @@ class Session:
         model = Model.of(state, steady=False)
         self._worth = model.room_prices(self._objective) if model.fits else None
 
-    def place(self, items: Sequence[Item]) -> Arrival:
+    def place(self, items: Sequence[Item], effort: Effort = "fast") -> Arrival:
         """Place arrivals beside what runs, in the order of their priority; what finds no room waits.
 
         Args:
             items: Pending items with names that the session does not know.
+            effort: As for `solve`, among the arrivals: what runs stays.
         """
         self._admit(items)
         arrivals = sorted(items, key=lambda item: item.name)
-        cells = np.zeros(len(self._world.nodes), dtype=np.int64)
+        cells = np.zeros(len(self._world.nodes), dtype=np.int64) if effort == "fast" else None
         instance = instance_of(self._world, arrivals, range(len(arrivals)), cell_of=cells)
         builder = Builder(State.empty(instance), node_order(instance, self._objective), worth=self._worth)
         for tier in tiers(instance, class_order(instance)):
             builder.place_units(tier)
-        state = place_rest(builder.state, self._seed, STEPS)
+        state, bound = place_rest(builder.state, self._seed, STEPS), None
+        if effort != "fast":
+            state, bound = pursue(state, volume_bound(state), self._objective, effort, self._seed)
         self._keep(state)
         return Arrival(
-            placed=tuple(
-                (item.name, instance.nodes[node].name)
-                for item, node in zip(arrivals, state.node_of.tolist(), strict=True)
-                if node >= 0
-            ),
+            placed=tuple((arrivals[one].name, instance.nodes[int(state.node_of[one])].name) for one in order_of(state)),
             unplaced=tuple((arrivals[one.item].name, one.reasons, one.fix) for one in explain(state)),
+            bound=bound,
         )
+
+    def observe(self, items: Sequence[Item]) -> None:
+        """Take in items that run without the session's doing, or that have changed; cards held are kept.
+
+        Args:
+            items: Running items. Those whose node the session does not know count nowhere.
+        """
+        validate(replace(self._problem, caps=(), headroom=(), items=tuple(items)))
+        known = {item.name: self._running[item.name] for item in items if item.name in self._running}
+        self.remove([item.name for item in items])
+        kept = []
+        for item in items:
+            old = known.get(item.name)
+            same = old is not None and (old.node, old.requests) == (item.node, item.requests) and not item.cards
+            kept.append(replace(item, cards=old.cards) if old is not None and same else item)
+        self._world.learn(kept, self._running.values())
+        self._running |= {item.name: item for item in kept}
+        inside = [item for item in kept if item.node in self._world.position]
+        self._world.add(inside)
+        self._touched[[self._world.position[item.node or ""] for item in inside]] = True
+
+    def renew(self, nodes: Sequence[Node] | None = None, gangs: Sequence[Gang] | None = None) -> None:
+        """Go on with other nodes or gangs; what runs is counted anew."""
+        changed = replace(
+            self._problem,
+            nodes=self._problem.nodes if nodes is None else tuple(nodes),
+            gangs=self._problem.gangs if gangs is None else tuple(gangs),
+        )
+        validate(replace(changed, items=(*self._running.values(), *self._waiting.values())))
+        self._problem, self._worth = replace(changed, items=()), None
+        self._build()
 
     def remove(self, names: Iterable[str]) -> None:
         """Forget items that ended; unknown names are ignored."""
@@ -164,9 +206,8 @@ class Session:
             if item.node is not None:
                 raise InvalidProblem(f"item {item.name}: node is set; an arrival must be pending")
         validate(replace(self._problem, nodes=(), caps=(), headroom=(), items=tuple(items)))
-        for item in items:
-            self._world.learn(item, self._running.values())
-            self._waiting[item.name] = item
+        self._world.learn(items, self._running.values())
+        self._waiting |= {item.name: item for item in items}
 
     def _keep(self, state: State) -> None:
         """Take the arrivals in: what the state counted is the new base."""

@@ -16,6 +16,8 @@ from yunchi_placement.solution import Bound, Effort, Objective, Progress, Soluti
 from yunchi_placement.state import State
 from yunchi_placement.validate import validate
 
+STEPS_FAST, STEPS = 600, 6000
+"""Search steps for items that the greedy stage left over."""
 PRESS = 1000
 """Patience of the search for items that are left over."""
 
@@ -50,22 +52,40 @@ def solve(
     validate(problem)
     instance = canonicalise(problem)
     run = _Run(problem, objective, progress, incumbent)
-    steps = 600 if effort == "fast" else 6000
-    state = complete.incumbent(instance, objective, seed, steps)
+    state = complete.incumbent(instance, objective, seed, STEPS_FAST if effort == "fast" else STEPS)
     bound = volume_bound(state)
     run.stage("greedy", state, bound=bound)
-    if effort != "fast" and state.value().of(objective) > (bound.cost if objective == "cost" else bound.nodes):
-        settings = BEST if effort == "best" else BALANCED
-        for _ in range(settings.refills + 1):
-            state, bound = improve(state, bound, objective, settings, seed, run.stage)
-            # A tighter packing may have freed whole nodes.
-            fuller = complete.press(complete.place_rest(state, seed, steps), seed, settings.steps, PRESS)
-            if len(fuller.unplaced()) == len(state.unplaced()):
-                break
-            # More items need no less, so the old bound holds as well as the new one.
-            state, bound = fuller, tighter(bound, volume_bound(fuller))
-            run.stage("place rest", state)
+    if effort != "fast":
+        state, bound = pursue(state, bound, objective, effort, seed, run.stage)
     return solution_of(problem, state, bound, objective, tuple(run.stages))
+
+
+def pursue(
+    state: State,
+    bound: Bound,
+    objective: Objective,
+    effort: Effort,
+    seed: int,
+    stage: Callable[..., None] = lambda *_, **__: None,
+) -> tuple[State, Bound]:
+    """Improve a first placement by plan, packing and search; `stage` is told of each step.
+
+    Returns:
+        A placement that is no worse, and the tightest bound found.
+    """
+    if state.value().of(objective) <= (bound.cost if objective == "cost" else bound.nodes):
+        return state, bound
+    settings = BEST if effort == "best" else BALANCED
+    for _ in range(settings.refills + 1):
+        state, bound = improve(state, bound, objective, settings, seed, stage)
+        # A tighter packing may have freed whole nodes.
+        fuller = complete.press(complete.place_rest(state, seed, STEPS), seed, settings.steps, PRESS)
+        if len(fuller.unplaced()) == len(state.unplaced()):
+            break
+        # More items need no less, so the old bound holds as well as the new one.
+        state, bound = fuller, tighter(bound, volume_bound(fuller))
+        stage("place rest", state)
+    return state, bound
 
 
 class _Run:
@@ -116,7 +136,7 @@ def solution_of(
         bound=bound,
         gap=gap,
         stages=stages,
-        order=tuple(index[item] for item in (*state.log, *_untied(state))),
+        order=tuple(index[item] for item in order_of(state)),
         cards=_cards(state),
     )
 
@@ -127,5 +147,7 @@ def _cards(state: State) -> tuple[tuple[int, tuple[int, ...]], ...]:
     return tuple(sorted((index[item], state.cards_of(item)) for item in {item for item, _ in state.held}))
 
 
-def _untied(state: State) -> list[int]:
-    return [item for item in np.flatnonzero(state.node_of >= 0).tolist() if not state.class_at(item).ties]
+def order_of(state: State) -> tuple[int, ...]:
+    """The placed items in an order in which each one is allowed when its turn comes: those with ties as logged."""
+    untied = [item for item in np.flatnonzero(state.node_of >= 0).tolist() if not state.class_at(item).ties]
+    return (*(item for item in state.log if state.node_of[item] >= 0), *untied)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from yunchi_placement.eligibility import Eligibility
 from yunchi_placement.problem import Item, Node, Problem
 from yunchi_placement.relations import Relations
-from yunchi_placement.rules import CapRow, CardTable, Conflicts
+from yunchi_placement.rules import CapRow, CardTable, Conflicts, Tally
 from yunchi_placement.rules.caps import UNLIMITED
 from yunchi_placement.rules.tallies import count
 
@@ -146,23 +146,33 @@ class World:
             table.release(row, amount, left[:needed])
             left = left[needed:]
 
-    def learn(self, item: Item, running: Iterable[Item]) -> None:
-        """Take in the rules of an arrival; what runs is counted for the questions that it is the first to ask."""
-        groups, tallies = self.relations.learn(item)
+    def learn(self, items: Iterable[Item], running: Iterable[Item]) -> None:
+        """Take in the rules of items to come; what runs is counted for the questions that they are the first to ask."""
+        groups: set[str] = set()
+        tallies: set[int] = set()
+        for item in items:
+            fresh, numbers = self.relations.learn(item)
+            groups.update(fresh)
+            tallies.update(numbers)
         if not groups and not tallies:
             return
         layout = self.relations.layout
         self.base.counts = np.append(self.base.counts, np.zeros(layout.size - len(self.base.counts), dtype=np.int64))
-        asked = set(groups)
-        for number in tallies:
-            asked |= layout.tallies[number].groups if layout.tallies[number].members else set()
+        asked: dict[str, list[Tally]] = {group: [] for group in groups}
+        for tally in (layout.tallies[number] for number in sorted(tallies)):
+            if tally.members:
+                asked.setdefault(min(tally.groups), []).append(tally)
         for other in running:
             row = self.position.get(other.node or "", -1)
-            if row < 0 or not (other.groups & asked):
-                continue
-            self.base.conflicts.add(row, [self.relations.number(g) for g in groups if g in other.groups], ())
-            for tally in (layout.tallies[number] for number in tallies):
-                if tally.members and tally.groups <= other.groups and tally.column[row] >= 0:
+            if row >= 0 and not asked.keys().isdisjoint(other.groups):
+                self._count_anew(other, row, groups, asked)
+
+    def _count_anew(self, item: Item, row: int, groups: set[str], asked: dict[str, list[Tally]]) -> None:
+        """Count a running item for groups avoided by host, and for tallies (by their first group), that are new."""
+        self.base.conflicts.add(row, [self.relations.number(group) for group in groups & item.groups], ())
+        for group in item.groups & asked.keys():
+            for tally in asked[group]:
+                if tally.groups <= item.groups and tally.column[row] >= 0:
                     self.base.counts[tally.column[row]] += 1
 
     def relate(self, item: Item, row: int, step: int) -> None:

@@ -90,11 +90,7 @@ def spreads(pod: Pod, constraints: Iterable[TopologySpreadConstraint]) -> tuple[
     return tuple(
         SpreadOver(
             topology_key=one.topology_key,
-            term=Term(
-                _keyed(pod, one.label_selector, one.match_label_keys),
-                (pod.metadata.namespace or "default",),
-                staying=True,
-            ),
+            term=Term(_keyed(pod, one.label_selector, one.match_label_keys), home, staying=True),
             max_skew=one.max_skew,
             min_domains=one.min_domains or 1,
             honor_affinity=one.node_affinity_policy != "Ignore",

@@ -169,3 +169,82 @@ def test_the_plan_sends_a_flexible_item_where_room_is_worth_less() -> None:
     session.plan()
     session.place([Item("free", (1, 0))])
     assert (session.assignment["free"] or "").startswith("a")
+
+
+def twin(problem: Problem, session: Session) -> Session:
+    """A session made anew from what the first one holds."""
+    return Session(replace(problem, items=tuple(session._running.values())))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_after_any_calls_a_session_answers_like_one_made_anew(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    problem = world()
+    session = Session(problem)
+    names = [node.name for node in problem.nodes]
+    for step in range(30):
+        item = draw(rng, f"i{step:02d}")
+        known = sorted(name for name, node in session.assignment.items() if node)
+        match int(rng.integers(0, 6)):
+            case 0 if known:
+                session.remove(known[: int(rng.integers(1, 3))])
+            case 1:
+                session.observe([replace(item, node=str(rng.choice(names)))])
+            case 2 if known:
+                old = session._running[str(rng.choice(known))]
+                session.observe([replace(old, groups=old.groups ^ {str(rng.choice(GROUPS))}, cards=())])
+            case 3 if step % 3 == 0:
+                nodes = tuple(node for node in problem.nodes if rng.random() < 0.9)
+                problem = replace(problem, nodes=nodes, caps=())
+                session = Session(replace(problem, items=tuple(session._running.values())))
+            case 4 if step % 4 == 0:
+                shifted = tuple(
+                    replace(node, labels=(*node.labels[:1], ("zone", f"z{step % 2}"))) for node in problem.nodes
+                )
+                problem = replace(problem, nodes=shifted)
+                session.renew(nodes=shifted)
+            case _:
+                session.place([item], effort=str(rng.choice(["fast", "balanced"])))  # type: ignore[arg-type]
+                session.remove([name for name, node in session.assignment.items() if node is None])
+        fresh = twin(problem, session)
+        assert (session.cost, session.nodes_used) == (fresh.cost, fresh.nodes_used)
+        for node in problem.nodes:
+            pin = Constraints(selector=(("kubernetes.io/hostname", node.name),))
+            probe = replace(draw(rng, f"probe{step}"), constraints=pin, spread=())
+            ours, theirs = session.place([probe]), fresh.place([probe])
+            assert ours.placed == theirs.placed
+            session.remove([probe.name])
+            fresh.remove([probe.name])
+
+
+def test_observed_changes_keep_the_cards_that_are_held() -> None:
+    problem = Problem(RESOURCES, (Node("n", (16, 2000)),), (), cards=(Cards("gpu", 1000),))
+    session = Session(problem)
+    session.place([Item(f"s{k}", (1, 600)) for k in range(2)])
+    held = session._running["s0"].cards
+    session.observe([Item("s0", (1, 600), node="n", groups=frozenset({"a"}))])
+    assert session._running["s0"].cards == held
+    session.observe([Item("ghost", (1, 600), node="nowhere")])
+    assert session.place([Item("late", (1, 500))]).placed == ()
+    session.remove(["s1"])
+    assert session.place([Item("whole", (1, 1000))]).placed == (("whole", "n"),)
+
+
+def test_a_batch_with_more_effort_costs_no_more_and_has_a_bound() -> None:
+    machines = tuple(Node(f"n{k:02d}", (10, 0), cost=(1 + k % 2) * 1_000_000) for k in range(40))
+    batch = [Item(f"i{k:03d}", (int(size), 0)) for k, size in enumerate([6, 4, 7, 3, 5, 5, 2, 8] * 10)]
+    quick, slow = (Session(Problem(RESOURCES, machines, ())) for _ in range(2))
+    first, second = quick.place(batch), slow.place(batch, effort="balanced")
+    assert first.bound is None
+    assert second.bound is not None
+    assert second.bound.cost <= slow.cost <= quick.cost
+    assert len(second.placed) == len(batch)
+
+
+def test_gangs_may_come_later() -> None:
+    session = Session(world(nodes=2))
+    session.place([Item("one", (12, 0))])
+    session.renew(gangs=[Gang("late", 2)])
+    assert session.place([Item(f"m{k}", (12, 0), gang="late") for k in range(2)]).placed == ()
+    session.remove(["m0", "m1", "one"])
+    assert len(session.place([Item(f"m{k}", (12, 0), gang="late") for k in range(2)]).placed) == 2
