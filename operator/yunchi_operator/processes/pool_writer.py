@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from yunchi_operator.api import names
 from yunchi_operator.kube.apply import apply_status
 from yunchi_operator.kube.client import ApiError, KubeClient
-from yunchi_operator.scheduling.cycle import View
 from yunchi_operator.scheduling.pool_status import observe, status_of
+from yunchi_operator.scheduling.view import View
 
 log = logging.getLogger(__name__)
 

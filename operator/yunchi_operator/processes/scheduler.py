@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from yunchi_operator.api import names
 from yunchi_operator.api.core import Namespace, Node, Pod
@@ -28,12 +28,15 @@ from yunchi_operator.kube.lease import LeaseElector, LeaseLostError
 from yunchi_operator.kube.reflector import Reflector
 from yunchi_operator.processes.pool_writer import PoolWriter
 from yunchi_operator.processes.scheduler_metrics import PoolGauges, Reading, SchedulerMetrics
-from yunchi_operator.processes.scheduling_loop import LoopSettings, SchedulingLoop
+from yunchi_operator.processes.scheduling_loop import SchedulingLoop
 from yunchi_operator.processes.solver import Solver, SolverError
-from yunchi_operator.scheduling.cycle import View
+from yunchi_operator.processes.thinking import Thinker
+from yunchi_operator.scheduling.mirror import Mirror
 from yunchi_operator.scheduling.pool_status import observe
 from yunchi_operator.scheduling.queue import PendingQueue, Settings
+from yunchi_operator.scheduling.view import View
 from yunchi_operator.telemetry.server import Check, CheckResult, serve
+from yunchi_placement import Objective
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ STALE_WATCH_SECONDS = 180.0
 STUCK_SOLVE_SECONDS = 30.0
 DRAIN_SECONDS = 20.0
 CONNECTIONS = 100
+OBJECTIVE: Final[Objective] = "cost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +85,24 @@ class SchedulerProcess:
         self._pods = Reflector(client, "/api/v1/pods", Pod, handler=self._on_pod, field_selector=UNFINISHED)
         self._namespaces = Reflector(client, "/api/v1/namespaces", Namespace, handler=self._on_namespace)
         pools = f"/apis/{names.API_VERSION}/nodepools"
-        self._pools = Reflector(client, pools, NodePool, optional=True)
+        self._pools = Reflector(client, pools, NodePool, handler=self._on_pool, optional=True)
         self._view = View(self._nodes.items, self._pods.items, self._namespaces.items, self._pools.items)
+        mirror = Mirror(self._view, OBJECTIVE)
+        self._thinker = Thinker(
+            mirror,
+            self._solver,
+            self._metrics,
+            objective=OBJECTIVE,
+            timeout_seconds=options.solve_timeout,
+            now=self._now,
+        )
         self._loop = SchedulingLoop(
             self._view,
             queue=PendingQueue(Settings(window_max=options.batch_window_max)),
-            solver=self._solver,
+            mirror=mirror,
+            thinker=self._thinker,
             narrator=self._narrator,
             metrics=self._metrics,
-            settings=LoopSettings(solve_timeout_seconds=options.solve_timeout),
             now=self._now,
         )
         self._binder = Binder(
@@ -105,6 +118,9 @@ class SchedulerProcess:
 
     def _on_pod(self, key: str, old: Pod | None, new: Pod | None) -> None:
         self._loop.on_pod(key, old, new)
+
+    def _on_pool(self, key: str, old: NodePool | None, new: NodePool | None) -> None:
+        self._loop.on_pool(key, old, new)
 
     def _on_namespace(self, key: str, old: Namespace | None, new: Namespace | None) -> None:
         self._loop.on_namespace(key, old, new)
@@ -187,19 +203,19 @@ class SchedulerProcess:
         return checks
 
     def _check_solve(self) -> CheckResult:
-        since = self._loop.solving_since
+        since = self._thinker.solving_since
         age = 0.0 if since is None else self._now() - since
         limit = self._options.solve_timeout + STUCK_SOLVE_SECONDS
         return CheckResult(age <= limit, f"present solve runs for {age:.1f} s")
 
     def _check_solver(self) -> CheckResult:
-        if not self._warm and self._loop.last_solved is None:
+        if not self._warm and self._thinker.last_solved is None:
             return CheckResult(ok=False, detail="the solver has not answered yet")
-        failed = self._loop.failed_solves
+        failed = self._thinker.failures
         return CheckResult(failed < 3, f"{failed} failures in a row")
 
     def _read(self) -> Reading:
-        solved = self._loop.last_solved
+        solved = self._thinker.last_solved
         ages = {name: reflector.last_event_age_seconds for name, reflector in self._reflectors.items()}
         usages = observe(self._view.pools.values(), self._view.nodes.values(), self._view.ledger)
         return Reading(

@@ -1,7 +1,7 @@
 """The placement loop: watch events in, bindings out. All state here can be lost: a restart rebuilds it from listings.
 
-Handlers only note what changed; one task takes batches, has them solved in the worker process, checks the answer
-against what the watch has brought meanwhile, and hands bindings to the binder without waiting for them.
+Handlers only note what changed; one task takes batches, has them placed, checks the answer against what the watch has
+brought meanwhile, and hands bindings to the binder without waiting for them.
 """
 
 from __future__ import annotations
@@ -9,19 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from yunchi_operator.api.conditions import parse_timestamp
 from yunchi_operator.api.core import Namespace, Node, Pod
+from yunchi_operator.api.kinds import NodePool
 from yunchi_operator.kube.binding import Binder, Bound, Narrator, Note, Outcome, Target
 from yunchi_operator.processes.scheduler_metrics import SchedulerMetrics
-from yunchi_operator.processes.solver import Solver, SolverError
+from yunchi_operator.processes.thinking import Thinker, Thought
 from yunchi_operator.scheduling import cycle
-from yunchi_operator.scheduling.cycle import Bind, Planned, Retry, Unfit, View
-from yunchi_operator.scheduling.queue import Batch, PendingQueue
-from yunchi_placement import Effort, Objective, Solution
+from yunchi_operator.scheduling.cycle import Bind, Retry, Unfit
+from yunchi_operator.scheduling.messages import unreadable_message
+from yunchi_operator.scheduling.mirror import Mirror
+from yunchi_operator.scheduling.nodes import allocatable
+from yunchi_operator.scheduling.queue import PendingQueue
+from yunchi_operator.scheduling.view import View, is_ours
+from yunchi_operator.scheduling.wakeups import Event, NodeCame, PodCame, PodLeft, Refusals, RulesChanged
+from yunchi_placement import Effort
 
 log = logging.getLogger(__name__)
 
@@ -30,60 +35,61 @@ CONFIRM_SECONDS = 30.0
 UNSURE_SECONDS = 5.0
 """The same for a binding without an answer."""
 TICK_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class LoopSettings:
-    """How to solve.
-
-    Attributes:
-        objective: ``cost`` or ``nodes``.
-        solve_timeout_seconds: the worker is killed after this long.
-        fast_below: batches of fewer pods are solved with effort ``fast``; a lone pod shall not wait for a plan.
-    """
-
-    objective: Objective = "cost"
-    solve_timeout_seconds: float = 60.0
-    fast_below: int = 50
+UNREADABLE = ("unreadable",)
 
 
 class SchedulingLoop:
-    """Queue, ledger and solver around one :class:`View` of the cluster."""
+    """Queue, mirror and thinker around one :class:`View` of the cluster."""
 
     def __init__(
         self,
         view: View,
         *,
         queue: PendingQueue,
-        solver: Solver,
+        mirror: Mirror,
+        thinker: Thinker,
         narrator: Narrator,
         metrics: SchedulerMetrics,
-        settings: LoopSettings,
         now: Callable[[], float],
+        fast_below: int = 50,
     ) -> None:
+        """Put the parts together; ``binder`` must be set before the loop runs.
+
+        Args:
+            view: of the cluster.
+            queue: of waiting pods.
+            mirror: what the solver knows.
+            thinker: asks the solver.
+            narrator: tells users.
+            metrics: told of what happens.
+            now: seconds, monotonic.
+            fast_below: batches of fewer pods are placed with effort ``fast``; a lone pod shall not wait for a plan.
+        """
         self.view = view
         self.queue = queue
         self.binder: Binder | None = None
-        self.last_solved: float | None = None
-        self.solving_since: float | None = None
-        self.failed_solves = 0
-        self._solver = solver
+        self._mirror = mirror
+        self._thinker = thinker
         self._narrator = narrator
         self._metrics = metrics
-        self._settings = settings
         self._now = now
+        self._fast_below = fast_below
         self._changed = asyncio.Event()
-        self._rules: dict[str, tuple[str, ...]] = {}
+        self._refusals = Refusals()
+        self._gangs: dict[str, set[str]] = defaultdict(set)
+        self._gang_of: dict[str, str] = {}
+        self._meanwhile: list[Event] | None = None  # since the batch in flight was taken
 
     # -- what the watches tell ----------------------------------------------------------------------------------------
 
     def on_node(self, key: str, old: Node | None, new: Node | None) -> None:
         """A node came, changed or went."""
+        del key
         if not cycle.node_differs(old, new):
             return
-        self.view.ledger.touch(key)
-        if cycle.node_may_help(old, new):
-            self._wake()
+        self._mirror.touch_nodes()
+        if new is not None and cycle.node_may_help(old, new):
+            self._wake(NodeCame(new))
 
     def on_pod(self, key: str, old: Pod | None, new: Pod | None) -> None:
         """A pod came, changed, was bound, finished or went; finished ones leave the selected set."""
@@ -93,15 +99,26 @@ class SchedulingLoop:
             return
         if new.spec.node_name:
             self._seated(key, new)
-        elif cycle.is_ours(new):
+        elif is_ours(new):
             self._waiting(key, new)
+            if old is not None and (old.spec, old.metadata.labels) != (new.spec, new.metadata.labels):
+                self.queue.wake([key], self._now())  # such as a toleration added to what waits
         else:
             self._forget(key)
 
     def on_namespace(self, key: str, old: Namespace | None, new: Namespace | None) -> None:
-        """A namespace's labels came or changed: its pods' rules about neighbours may read differently now."""
-        if old is not None and new is not None and old.metadata.labels != new.metadata.labels:
-            self._wake()
+        """A namespace's labels came or changed: rules about neighbours may read differently now."""
+        del key
+        before, after = (one.metadata.labels if one else {} for one in (old, new))
+        if before != after:
+            self._mirror.reset()
+            self._wake(RulesChanged())
+
+    def on_pool(self, key: str, old: NodePool | None, new: NodePool | None) -> None:
+        """A pool's nodes or their cost may have changed; its status, which we write, does not matter."""
+        del key
+        if old is None or new is None or old.spec != new.spec:
+            self._mirror.touch_nodes()
 
     def _seated(self, key: str, pod: Pod) -> None:
         try:
@@ -111,7 +128,9 @@ class SchedulingLoop:
             return
         if self.view.ledger.seat_of(key) not in {None, pod.spec.node_name}:
             log.warning("%s: bound to %s by somebody else", key, pod.spec.node_name)
-        self.view.ledger.confirm(key, pod.spec.node_name, load)
+        self._mirror.touch(key)
+        if self.view.ledger.confirm(key, pod.spec.node_name, load):
+            self._wake(PodCame())
         if key in self.queue:
             self._settle(key)
 
@@ -124,25 +143,52 @@ class SchedulingLoop:
             department=self.view.department_of(pod),
             gated=gated,
         )
+        self._join_gang(key, pod)
         if gated:
             text = "Scheduling is blocked due to non-empty scheduling gates"
             self._narrator.unschedulable(Note(_target(pod), "SchedulingGated", text))
         self._changed.set()
 
+    def _join_gang(self, key: str, pod: Pod) -> None:
+        try:
+            gang = self.view.facts.of(pod).gang
+        except ValueError:
+            return  # told when the pod's turn comes
+        if gang:
+            self._gangs[gang.name].add(key)
+            self._gang_of[key] = gang.name
+
     def _forget(self, key: str) -> None:
         """A pod is gone: its room may be what others wait for."""
         self._settle(key)
+        self._mirror.touch(key)
         self.view.facts.forget(key)
-        if self.view.ledger.leave(key) is not None:
-            self._wake()
+        self._leave(key)
+
+    def _leave(self, key: str) -> None:
+        node = self.view.ledger.leave(key)
+        if node is not None:
+            self._wake(PodLeft(self._free(node)))
+
+    def _free(self, name: str) -> Mapping[str, int]:
+        node = self.view.nodes.get(name)
+        taken = self.view.ledger.requested(name)
+        return {r: amount - taken.get(r, 0) for r, amount in allocatable(node).items()} if node else {}
 
     def _settle(self, key: str) -> None:
         self.queue.remove(key)
-        self._rules.pop(key, None)
+        self._refusals.discard(key)
         self._narrator.forget(key)
+        gang = self._gang_of.pop(key, None)
+        if gang is not None:
+            self._gangs[gang].discard(key)
+            if not self._gangs[gang]:
+                del self._gangs[gang]
 
-    def _wake(self) -> None:
-        if self.queue.wake(self._now()):
+    def _wake(self, event: Event) -> None:
+        if self._meanwhile is not None and event not in self._meanwhile[-1:]:
+            self._meanwhile.append(event)
+        if self.queue.wake(self._refusals.helped_by([event]), self._now()):
             self._changed.set()
 
     # -- cycles -------------------------------------------------------------------------------------------------------
@@ -151,9 +197,12 @@ class SchedulingLoop:
         """Take batches for ever; ends by cancellation only."""
         while True:
             await self._until_due()
-            batch = self.queue.take(self._now())
-            if batch.keys:
-                await self._cycle(batch)
+            keys = self.queue.take(self._now()).keys
+            keys += tuple(self.queue.enlist(self._gang_mates(keys)))
+            if keys:
+                self._meanwhile = []
+                await self._cycle(keys)
+                self._meanwhile = None
 
     async def tick(self) -> None:
         """Once a second: give up bindings that were never confirmed, and let waiting events out."""
@@ -175,54 +224,36 @@ class SchedulingLoop:
             except TimeoutError:
                 continue
 
-    async def _cycle(self, batch: Batch) -> None:
+    def _gang_mates(self, keys: Iterable[str]) -> set[str]:
+        """Whoever waits in the gangs of these pods: a gang is looked at as a whole."""
+        gangs = {self._gang_of[key] for key in keys if key in self._gang_of}
+        return {mate for gang in gangs for mate in self._gangs[gang]}
+
+    async def _cycle(self, keys: Sequence[str]) -> None:
+        """Place a batch. If it cannot be stated, halves of it can, but for the pod at fault, which is told so."""
         decided: set[str] = set()
         try:
-            planned = cycle.plan(self.view, batch.keys)
-            solution = await self._solve(planned)
-            if solution is not None:
-                decided = self._act(planned, solution, batch)
-        except ValueError:
-            log.exception("%d pods could not be stated as a problem", len(batch.keys))
-        for key in batch.keys:
+            thought = await self._thinker.think(keys, self._effort(len(keys)))
+            decided = self._act(thought)
+        except ValueError as error:
+            if len(keys) > 1:
+                middle = len(keys) // 2
+                await self._cycle(keys[:middle])
+                await self._cycle(keys[middle:])
+                return
+            decided = self._tell_unreadable(keys[0], error)
+        for key in keys:
             if key not in decided:  # nothing for those that are bound or gone by now
                 self.queue.retry(key, self._now(), delay=True)
 
-    async def _solve(self, planned: Planned) -> Solution | None:
-        """The engine's answer; None when there is none this time."""
-        objective, effort = self._settings.objective, self._effort(len(planned.items))
-        self.solving_since = started = self._now()
-        try:
-            solution = await self._solver.solve(
-                planned.problem,
-                objective=objective,
-                effort=effort,
-                timeout_seconds=self._settings.solve_timeout_seconds,
-            )
-        except SolverError as error:
-            log.error("%d pods not solved: %s", len(planned.items), error)  # noqa: TRY400 - foreseen, told in full
-            self._metrics.solves.labels(objective, error.status).inc()
-            self.failed_solves += 1
-            return None
-        finally:
-            self._metrics.solve_seconds.observe(self._now() - started)
-            self.solving_since = None
-        self.last_solved = self._now()
-        self.failed_solves = 0
-        self._metrics.gap.set(solution.gap)
-        self._metrics.solves.labels(objective, "partial" if solution.unplaced else "complete").inc()
-        return solution
-
     def _effort(self, pods: int) -> Effort:
-        """A few pods are placed at once; a storm deserves a plan, unless the last plan failed."""
-        if pods < self._settings.fast_below or self.failed_solves:
-            return "fast"
-        return "balanced"
+        """A few pods are placed at once; a storm deserves a plan."""
+        return "fast" if pods < self._fast_below else "balanced"
 
-    def _act(self, planned: Planned, solution: Solution, batch: Batch) -> set[str]:
+    def _act(self, thought: Thought) -> set[str]:
         """Carry out what was decided; returns the keys of the pods that it was decided about."""
         assert self.binder is not None  # noqa: S101 - set before the loop starts
-        decided = cycle.decide(self.view, planned, solution)
+        decided = cycle.decide(self.view, thought.asked, thought.answer, stirred=thought.stirred)
         targets = []
         now = self._now()
         for action in decided:
@@ -231,23 +262,35 @@ class SchedulingLoop:
                 targets.append(_target(action.pod, action.node))
             elif isinstance(action, Retry):
                 self.queue.retry(action.key, now)
-            else:
-                self._unfit(action, batch)
+        unfit = [action for action in decided if isinstance(action, Unfit)]
+        self._refuse(unfit)
         self.binder.submit(targets)
+        if targets:
+            self._wake(PodCame())
         log.info(
-            "%d pods: %d to bind, %d waiting for room; %d nodes in use, gap %.4f",
-            len(planned.items),
-            len(targets),
-            sum(isinstance(action, Unfit) for action in decided),
-            solution.nodes_used,
-            solution.gap,
+            "%d to bind, %d waiting for room; %d nodes in use", len(targets), len(unfit), thought.answer.nodes_used
         )
         return {action.key if isinstance(action, Retry) else action.pod.key for action in decided}
 
-    def _unfit(self, action: Unfit, batch: Batch) -> None:
-        self.queue.unschedulable(action.pod.key, batch, self._now())
-        self._rules[action.pod.key] = action.rules
-        self._narrator.unschedulable(Note(_target(action.pod), "Unschedulable", action.message))
+    def _refuse(self, unfit: Sequence[Unfit]) -> None:
+        for action in unfit:
+            readable = action.rules != UNREADABLE
+            facts = self.view.facts.of(action.pod) if readable else None
+            self._refusals.add(action.pod.key, facts, action.rules)
+        helped = self._refusals.helped_by(self._meanwhile or ())
+        for action in unfit:
+            key = action.pod.key
+            self.queue.unschedulable(key, self._now(), helped=key in helped)
+            self._narrator.unschedulable(Note(_target(action.pod), "Unschedulable", action.message))
+
+    def _tell_unreadable(self, key: str, error: ValueError) -> set[str]:
+        """One pod cannot be stated as a problem: it waits with the reason, and only it."""
+        log.error("%s: %s", key, error)
+        pod = self.view.pods.get(key)
+        if pod is None:
+            return set()
+        self._refuse([Unfit(pod, unreadable_message(str(error)), UNREADABLE)])
+        return {key}
 
     # -- what became of bindings --------------------------------------------------------------------------------------
 
@@ -257,7 +300,7 @@ class SchedulingLoop:
         self._metrics.binds.labels(bound.outcome.value).inc()
         self._metrics.bind_seconds.observe(bound.seconds)
         if bound.outcome is Outcome.BOUND:
-            self._rules.pop(key, None)
+            self._refusals.discard(key)
             self._note_wait(key)
             text = f"Successfully assigned {key} to {bound.target.node}"
             self._narrator.scheduled(Note(bound.target, "", text))
@@ -275,9 +318,9 @@ class SchedulingLoop:
                 self._unseat(target.key, delay=False)
 
     def _unseat(self, key: str, *, delay: bool) -> None:
-        self.view.ledger.leave(key)
+        self._mirror.touch(key)
         self.queue.retry(key, self._now(), delay=delay)
-        self._wake()
+        self._leave(key)
         self._changed.set()
 
     def _note_wait(self, key: str) -> None:
@@ -289,7 +332,7 @@ class SchedulingLoop:
     @property
     def unplaceable(self) -> Mapping[str, int]:
         """How many waiting pods each rule keeps from some node."""
-        return Counter(rule for rules in self._rules.values() for rule in rules)
+        return self._refusals.counts()
 
 
 def _target(pod: Pod, node: str = "") -> Target:

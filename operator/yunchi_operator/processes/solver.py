@@ -13,7 +13,8 @@ from asyncio.subprocess import PIPE, Process
 from typing import Any
 
 from yunchi_operator.processes.solver_worker import FRAME
-from yunchi_placement import Effort, Item, Node, Objective, Problem, Solution
+from yunchi_operator.scheduling.desk import Answer, Question
+from yunchi_placement import Item, Node, Problem
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +33,11 @@ class SolverError(Exception):
         self.status = status
 
 
-def warm_up_problem() -> Problem:
-    """A problem that touches every stage of the engine, so that the first storm finds it loaded."""
+def warm_up_question() -> Question:
+    """A question that touches every stage of the engine, so that the first storm finds it loaded."""
     nodes = tuple(Node(f"node-{n}", (4000, 1 << 33, 110), cost=1_000_000 + n % 2) for n in range(8))
     items = tuple(Item(f"pod-{n}", (500 + n, 1 << 28, 1)) for n in range(20))
-    return Problem(("cpu", "memory", "pods"), nodes, items)
+    return Question(items, "balanced", problem=Problem(("cpu", "memory", "pods"), nodes, ()))
 
 
 class Solver:
@@ -53,37 +54,34 @@ class Solver:
         """The worker's process id, while there is one."""
         return self._process.pid if self._process else None
 
-    async def solve(
-        self, problem: Problem, *, objective: Objective, effort: Effort, timeout_seconds: float
-    ) -> Solution:
-        """Solve in the worker.
+    async def ask(self, question: Question, *, timeout_seconds: float) -> Answer:
+        """Have a question answered by the worker.
+
+        After a failure the worker knows nothing any more: the next question must state everything.
 
         Args:
-            problem: what to solve.
-            objective: ``cost`` or ``nodes``.
-            effort: the engine's.
-            timeout_seconds: after which the worker is killed; the next solve starts a new one.
+            question: what to place.
+            timeout_seconds: after which the worker is killed; the next question starts a new one.
 
         Raises:
             SolverError: when there is no answer in time, the worker dies, or the engine fails.
         """
-        options = {"objective": objective, "effort": effort}
         async with self._turn:
             # Pickling thousands of items takes tens of milliseconds: not on the loop.
-            request = await asyncio.to_thread(_pickle, (problem, options))
+            request = await asyncio.to_thread(_pickle, question)
             body = await self._ask(request, timeout_seconds)
             found = await asyncio.to_thread(pickle.loads, body)
-        if isinstance(found, Solution):
+        if isinstance(found, Answer):
             return found
         raise SolverError("error", f"the engine failed: {found}")
 
     async def warm_up(self, timeout_seconds: float = 60.0) -> None:
-        """Start the worker and let it load and compile everything.
+        """Start the worker and let it load everything.
 
         Raises:
-            SolverError: as :meth:`solve`.
+            SolverError: as :meth:`ask`.
         """
-        await self.solve(warm_up_problem(), objective="cost", effort="balanced", timeout_seconds=timeout_seconds)
+        await self.ask(warm_up_question(), timeout_seconds=timeout_seconds)
 
     async def stop(self) -> None:
         """End the worker, whatever it is doing."""

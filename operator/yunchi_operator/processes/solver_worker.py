@@ -14,7 +14,7 @@ import sys
 import traceback
 from typing import BinaryIO
 
-from yunchi_placement.solve import solve
+from yunchi_operator.scheduling.desk import Desk
 
 FRAME = struct.Struct("!Q")
 
@@ -29,11 +29,11 @@ def read_frame(stream: BinaryIO) -> bytes | None:
     return body if len(body) == length else None
 
 
-def answer(request: bytes) -> bytes:
-    """Solve one pickled ``(problem, options)``; the answer is a pickled Solution, or text that says what failed."""
+def answer(desk: Desk, request: bytes) -> bytes:
+    """Answer one pickled Question; what comes back is a pickled Answer, or text that says what failed."""
     try:
-        problem, options = pickle.loads(request)  # noqa: S301 - from our own parent over a private pipe
-        return pickle.dumps(solve(problem, **options), protocol=pickle.HIGHEST_PROTOCOL)
+        question = pickle.loads(request)  # noqa: S301 - from our own parent over a private pipe
+        return pickle.dumps(desk.answer(question), protocol=pickle.HIGHEST_PROTOCOL)
     except Exception:  # noqa: BLE001 - whatever it was, the parent logs it and goes on
         return pickle.dumps(traceback.format_exc(limit=8))
 
@@ -43,8 +43,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us in order
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a solver library that prints must not break the frames
+    desk = Desk()
     while (request := read_frame(sys.stdin.buffer)) is not None:
-        body = answer(request)
+        body = answer(desk, request)
         out.write(FRAME.pack(len(body)) + body)
         out.flush()
 

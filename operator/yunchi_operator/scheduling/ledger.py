@@ -1,7 +1,6 @@
 """Who sits where: the sums that a cycle needs, kept up to date instead of counted anew.
 
-Pure. Knows bound pods (told by the watch) and assumed ones (bound by us, not yet seen). A stamp that grows with every
-change by others lets a cycle tell which of its nodes are still as they were when it looked.
+Pure. Knows bound pods (told by the watch) and assumed ones (bound by us, not yet seen).
 """
 
 from __future__ import annotations
@@ -20,12 +19,10 @@ class Load:
     Attributes:
         requests: by resource: millicores, bytes, counts; ``pods`` is 1.
         keeps_node: False for DaemonSet and mirror pods: they do not make a node count as used.
-        guarded: whether it has rules about its neighbours (required pod anti-affinity).
     """
 
     requests: Mapping[str, int]
     keeps_node: bool = True
-    guarded: bool = False
 
 
 @dataclass(slots=True)
@@ -35,8 +32,6 @@ class Room:
     requested: dict[str, int] = field(default_factory=dict)
     keepers: int = 0
     guests: dict[str, None] = field(default_factory=dict)
-    changed_at: int = 0
-    guarded_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,6 @@ class Ledger:
         self._rooms: dict[str, Room] = {}
         self._seats: dict[str, tuple[str, Load]] = {}
         self._assumed: dict[str, Assumption] = {}
-        self.stamp = 0
 
     def seat_of(self, key: str) -> str | None:
         """The node where a pod sits, for certain or assumed."""
@@ -91,14 +85,11 @@ class Ledger:
             self._assumed[key] = Assumption(seat.node, until)
 
     def confirm(self, key: str, node: str, load: Load) -> bool:
-        """The watch shows a pod on a node. True when that is news, so that a running solve may be outdated."""
+        """The watch shows a pod on a node. True when that is news."""
         self._assumed.pop(key, None)
         if self._seats.get(key) == (node, load):
             return False
         self._sit(key, node, load)
-        self.touch(node)
-        if load.guarded:
-            self._rooms[node].guarded_at = self.stamp
         return True
 
     def leave(self, key: str) -> str | None:
@@ -116,11 +107,6 @@ class Ledger:
         if not room.guests:
             room.requested.clear()
         return node
-
-    def touch(self, node: str) -> None:
-        """Note that somebody else changed a node or what sits on it."""
-        self.stamp += 1
-        self._rooms.setdefault(node, Room()).changed_at = self.stamp
 
     def expired(self, now: float) -> list[str]:
         """Assumed pods that should have been seen by now."""

@@ -34,6 +34,11 @@ def unschedulable_message(total_nodes: int, reasons: Iterable[Reason], fix: str)
     return f"0/{total_nodes} nodes are available{listed}{' ' + _sentence(fix) if fix else ''}"
 
 
+def unreadable_message(error: str) -> str:
+    """For a pod that cannot be stated as a problem."""
+    return f"Yunchi cannot place this pod: {_sentence(error)}"
+
+
 def reason_text(rule: str) -> str:
     """A rule of the engine in kube-scheduler's words."""
     kind, _, what = rule.partition(":")

@@ -49,11 +49,9 @@ class Batch:
 
     Attributes:
         keys: ``namespace/name``, by priority, then round-robin over departments.
-        wakes: how many wake-ups there had been; given back with an infeasible pod, so that none is lost.
     """
 
     keys: tuple[str, ...]
-    wakes: int
 
 
 @dataclass(slots=True)
@@ -83,7 +81,6 @@ class PendingQueue:
         self._last_arrival = 0.0
         self._arrivals = 0
         self._rush = 0.0  # recent arrivals, fading
-        self._wakes = 0
 
     def __contains__(self, key: object) -> bool:
         return key in self._entries
@@ -127,15 +124,15 @@ class PendingQueue:
             del self._active[key]
         self._in_flight.update(keys)
         self._first_arrival = now  # of what the size limit left behind
-        return Batch(keys, self._wakes)
+        return Batch(keys)
 
-    def unschedulable(self, key: str, batch: Batch, now: float) -> None:
-        """No node fits: sleep. If something helpful happened since the batch was taken, only back off."""
+    def unschedulable(self, key: str, now: float, *, helped: bool = False) -> None:
+        """No node fits: sleep. If something that may help happened meanwhile (``helped``), only back off."""
         entry = self._land(key)
         if entry is None:
             return
         self._delay(entry, now)
-        if self._wakes != batch.wakes:
+        if helped:
             self._back_off(key, entry)
             return
         entry.state = State.UNSCHEDULABLE
@@ -154,10 +151,13 @@ class PendingQueue:
         else:
             self._activate(key, now)
 
-    def wake(self, now: float) -> int:
-        """Something happened that may make room; returns how many sleeping pods it woke."""
-        self._wakes += 1
-        sleepers = sorted(self._asleep, key=lambda key: self._entries[key].order)
+    def wake(self, keys: Iterable[str], now: float) -> int:
+        """Something happened that may help these.
+
+        Returns:
+            How many of them slept.
+        """
+        sleepers = sorted(self._asleep.intersection(keys), key=lambda key: self._entries[key].order)
         for key in sleepers:
             entry = self._entries[key]
             if entry.ready_at <= now:
@@ -165,6 +165,25 @@ class PendingQueue:
             else:
                 self._back_off(key, entry)
         return len(sleepers)
+
+    def enlist(self, keys: Iterable[str]) -> list[str]:
+        """Take these into flight, too, wherever they wait: they belong to a batch that was just taken.
+
+        Returns:
+            Those that were not in flight already, nor gated, nor gone; in order of arrival.
+        """
+        waiting = {State.ACTIVE, State.UNSCHEDULABLE, State.BACKOFF}
+        found = [
+            key
+            for key in keys
+            if key in self._entries and key not in self._in_flight and self._entries[key].state in waiting
+        ]
+        for key in found:
+            self._active.pop(key, None)
+            self._asleep.discard(key)
+            self._entries[key].state = State.ACTIVE
+        self._in_flight.update(found)
+        return sorted(found, key=lambda key: self._entries[key].order)
 
     def counts(self) -> dict[State, int]:
         """Number of pods by state; those in flight count as active."""

@@ -51,6 +51,17 @@ class LeftOut:
     message: str = ""
 
 
+def left_out(facts: PodFacts) -> LeftOut | None:
+    """Why no item may stand for a pod, by what it says itself."""
+    if is_neither_share_nor_whole(facts.requests):
+        return _left_out(facts.pod, unsupported.CARD_SHARE)
+    return _left_out(facts.pod, facts.unsupported) if facts.unsupported else None
+
+
+def _left_out(pod: Pod, what: str) -> LeftOut:
+    return LeftOut(pod, f"{unsupported.PREFIX}{what}", unsupported.REMEDIES[what])
+
+
 @dataclass(frozen=True, slots=True)
 class Placed:
     """A pod that is on a node and stays there."""
@@ -116,21 +127,19 @@ class Sorter:
         return self._all or pod.spec.scheduler_name == self._scheduler_name
 
     def _want(self, facts: PodFacts) -> None:
-        if is_neither_share_nor_whole(facts.requests):
-            self.leave_out(facts, unsupported.CARD_SHARE)
-        elif facts.unsupported:
-            self.leave_out(facts, facts.unsupported)
-        else:
+        why = left_out(facts)
+        if why is None:
             self.wanted.append(facts)
+        else:
+            self.left_out.append(why)
 
     def leave_out(self, facts: PodFacts, what: str) -> None:
         """A pod that is bound stays where it is; one that is pending is reported."""
-        rule = f"{unsupported.PREFIX}{what}"
         home = self.home.pop(facts.key, None)
         if home is None:
-            self.left_out.append(LeftOut(facts.pod, rule, unsupported.REMEDIES[what]))
+            self.left_out.append(_left_out(facts.pod, what))
         else:
-            self.kept[facts.key] = unmodelled(what) if self._movability else rule
+            self.kept[facts.key] = unmodelled(what) if self._movability else f"{unsupported.PREFIX}{what}"
             self.fixed.append(Placed(facts, home))
 
     def set_aside(self, why: Callable[[PodFacts], str | None]) -> None:

@@ -6,20 +6,19 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from yunchi_operator.processes.solver import Solver, SolverError, warm_up_problem
-from yunchi_placement import Problem, Solution
+from yunchi_operator.processes.solver import Solver, SolverError, warm_up_question
+from yunchi_operator.scheduling.desk import Answer, Question
 
 TIMEOUT_SECONDS = 60.0
 
 
-async def ask(solver: Solver, problem: Problem | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> Solution:
-    return await solver.solve(
-        problem or warm_up_problem(), objective="cost", effort="fast", timeout_seconds=timeout_seconds
-    )
+async def ask(solver: Solver, question: Question | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> Answer:
+    return await solver.ask(question or warm_up_question(), timeout_seconds=timeout_seconds)
 
 
 @pytest.fixture
@@ -77,22 +76,29 @@ async def test_a_worker_that_hangs_is_killed(odd_solver: Callable[[str], Solver]
 
 async def test_what_a_library_prints_does_not_break_the_answer(odd_solver: Callable[[str], Solver]) -> None:
     noisy = (
-        "solve = solver_worker.solve\n"
-        "def loud(*a, **k):\n"
-        "    os.write(1, b'Running HiGHS'); return solve(*a, **k)\n"
-        "solver_worker.solve = loud"
+        "class Loud(solver_worker.Desk):\n"
+        "    def answer(self, question):\n"
+        "        os.write(1, b'Running HiGHS'); return super().answer(question)\n"
+        "solver_worker.Desk = Loud"
     )
     assert (await ask(odd_solver(noisy))).unplaced == ()
 
 
 async def test_a_failing_engine_is_told_apart_and_the_worker_lives_on(solver: Solver) -> None:
-    good = warm_up_problem()
+    good = warm_up_question().problem
+    assert good is not None
+    twice = Question((), problem=replace(good, nodes=good.nodes + good.nodes[:1]))
     with pytest.raises(SolverError, match="InvalidProblem") as caught:
-        await ask(solver, Problem(good.resources, good.nodes + good.nodes[:1], good.items))
+        await ask(solver, twice)
     assert caught.value.status == "error"
     pid = solver.pid
     assert (await ask(solver)).unplaced == ()
     assert solver.pid == pid
+
+
+async def test_a_new_worker_says_that_it_knows_nothing(solver: Solver) -> None:
+    with pytest.raises(SolverError, match="NothingKnown"):
+        await ask(solver, Question(()))
 
 
 async def test_the_worker_ends_with_its_parent(solver: Solver) -> None:

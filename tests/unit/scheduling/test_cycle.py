@@ -7,16 +7,17 @@ from typing import Any
 import msgspec
 
 from yunchi_operator.api.core import Namespace, Node, Pod
-from yunchi_operator.scheduling.cycle import Bind, Retry, Unfit, View, decide, node_differs, node_may_help, plan
+from yunchi_operator.scheduling import cycle
+from yunchi_operator.scheduling.cycle import Action, Bind, Retry, Unfit, node_differs, node_may_help
+from yunchi_operator.scheduling.desk import Answer, Desk
 from yunchi_operator.scheduling.ledger import Ledger
-from yunchi_placement import Solution
-from yunchi_placement.solve import solve
+from yunchi_operator.scheduling.mirror import Asked, Mirror
+from yunchi_operator.scheduling.view import View
 
-APART = {
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+APART: dict[str, Any] = {
     "podAntiAffinity": {
-        "requiredDuringSchedulingIgnoredDuringExecution": [
-            {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "quorum"}}}
-        ]
+        REQUIRED: [{"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "quorum"}}}]
     }
 }
 
@@ -43,131 +44,145 @@ def view_of(nodes: list[Node], pods: list[Pod]) -> View:
     return view
 
 
-def bound_by_other(view: View, newcomer: Pod) -> None:
-    """The watch shows a pod that somebody else has bound."""
-    view.pods[newcomer.key] = newcomer  # type: ignore[index]
-    view.ledger.confirm(newcomer.key, newcomer.spec.node_name, view.load_of(newcomer))
+class Scene:
+    """A view, its mirror and a desk."""
 
+    def __init__(self, nodes: list[Node], pods: list[Pod]) -> None:
+        self.view = view_of(nodes, pods)
+        self.mirror = Mirror(self.view)
+        self.desk = Desk()
 
-def replaced(view: View, changed: Node) -> None:
-    view.nodes[changed.metadata.name] = changed  # type: ignore[index]
-    view.ledger.touch(changed.metadata.name)
+    def think(self, *keys: str) -> tuple[Asked, Answer]:
+        asked = self.mirror.ask(keys)
+        return asked, self.desk.answer(asked.question)
 
+    def decide(self, asked: Asked, answer: Answer) -> list[Action]:
+        stirred = self.mirror.stirred()
+        self.mirror.took(asked, answer)
+        return cycle.decide(self.view, asked, answer, stirred=stirred)
 
-def answer(view: View, *keys: str) -> tuple[Any, Solution]:
-    planned = plan(view, keys)
-    return planned, solve(planned.problem, effort="fast")
+    def bound_by_other(self, newcomer: Pod) -> None:
+        """The watch shows a pod that somebody else has bound."""
+        self.view.pods[newcomer.key] = newcomer  # type: ignore[index]
+        self.view.ledger.confirm(newcomer.key, newcomer.spec.node_name, self.view.load_of(newcomer))
+        self.mirror.touch(newcomer.key)
 
-
-def test_everything_that_sits_somewhere_becomes_one_fixed_item_per_node() -> None:
-    pods = [pod("x", on="n1"), pod("y", "2", on="n1"), pod("z", on="n2"), pod("new")]
-    planned = plan(view_of([node("n1"), node("n2"), node("n3")], pods), ["a/new"])
-    fixed = planned.problem.items[: planned.first]
-    assert [(item.node, item.requests) for item in fixed] == [("n1", (3000, 2 << 30, 2)), ("n2", (1000, 1 << 30, 1))]
-    assert [one.key for one in planned.items] == ["a/new"]
+    def replaced(self, changed: Node) -> None:
+        self.view.nodes[changed.metadata.name] = changed  # type: ignore[index]
+        self.mirror.touch_nodes()
 
 
 def test_pods_that_wait_elsewhere_or_left_are_no_part_of_the_batch() -> None:
     pods = [pod("one"), pod("asleep"), pod("gated", schedulingGates=[{"name": "g"}]), pod("taken", on="n1")]
-    planned = plan(view_of([node("n1")], pods), ["a/one", "a/gated", "a/taken", "a/deleted"])
-    assert [one.key for one in planned.items] == ["a/one"]
+    asked, _ = Scene([node("n1")], pods).think("a/one", "a/gated", "a/taken", "a/deleted")
+    assert list(asked.pods) == ["a/one"]
 
 
 def test_assumed_pods_take_their_room_and_are_not_placed_twice() -> None:
-    view = view_of([node("n1")], [pod("first", "3"), pod("second", "3")])
-    view.ledger.assume("a/first", "n1", view.load_of(view.pods["a/first"]), until=30.0)
-    planned, solution = answer(view, "a/first", "a/second")
-    assert [one.key for one in planned.items] == ["a/second"]
-    (action,) = decide(view, planned, solution)
+    scene = Scene([node("n1")], [pod("first", "3"), pod("second", "3")])
+    scene.view.ledger.assume("a/first", "n1", scene.view.load_of(scene.view.pods["a/first"]), until=30.0)
+    asked, answer = scene.think("a/first", "a/second")
+    assert list(asked.pods) == ["a/second"]
+    (action,) = scene.decide(asked, answer)
     assert isinstance(action, Unfit)
     assert action.message.startswith("0/1 nodes are available: 1 Insufficient cpu.")
     assert action.rules == ("resources:cpu",)
 
 
-def test_neighbour_rules_survive_the_merging_of_fixed_pods() -> None:
-    quorum = {"app": "quorum"}
-    sitting = [pod("q0", on="n1", labels=quorum, affinity=APART), pod("other", on="n2")]
-    view = view_of([node("n1"), node("n2")], [*sitting, pod("q1", labels=quorum, affinity=APART)])
-    planned, solution = answer(view, "a/q1")
-    assert [action.node for action in decide(view, planned, solution) if isinstance(action, Bind)] == ["n2"]
-
-
 def test_a_used_node_is_preferred() -> None:
-    view = view_of([node("n1"), node("n2"), node("n3")], [pod("x", on="n2"), pod("one"), pod("two")])
-    planned, solution = answer(view, "a/one", "a/two")
-    assert {action.node for action in decide(view, planned, solution) if isinstance(action, Bind)} == {"n2"}
+    scene = Scene([node("n1"), node("n2"), node("n3")], [pod("x", on="n2"), pod("one"), pod("two")])
+    found = scene.decide(*scene.think("a/one", "a/two"))
+    assert {action.node for action in found if isinstance(action, Bind)} == {"n2"}
 
 
 def test_an_answer_is_checked_again_before_it_is_carried_out() -> None:
     def after(change: Any) -> list[Any]:
-        view = view_of([node("n1")], [pod("one"), pod("two")])
-        planned, solution = answer(view, "a/one", "a/two")
-        change(view)
-        return decide(view, planned, solution)
+        scene = Scene([node("n1")], [pod("one"), pod("two")])
+        thought = scene.think("a/one", "a/two")
+        change(scene)
+        return scene.decide(*thought)
 
-    assert [type(action) for action in after(lambda view: None)] == [Bind, Bind]
-    gone = after(lambda view: view.nodes.pop("n1"))
+    assert [type(action) for action in after(lambda scene: None)] == [Bind, Bind]
+    gone = after(lambda scene: scene.view.nodes.pop("n1"))
     assert [action.why for action in gone] == ["node n1 is gone"] * 2
-    cordoned = after(lambda view: replaced(view, node("n1", unschedulable=True)))
+    cordoned = after(lambda scene: scene.replaced(node("n1", unschedulable=True)))
     assert [action.why for action in cordoned] == ["node n1 has changed"] * 2
-    tainted = after(lambda view: replaced(view, node("n1", taints=[{"key": "k", "effect": "NoSchedule"}])))
+    tainted = after(lambda scene: scene.replaced(node("n1", taints=[{"key": "k", "effect": "NoSchedule"}])))
     assert [action.why for action in tainted] == ["node n1 has changed"] * 2
 
 
 def test_room_taken_meanwhile_is_not_given_away_again() -> None:
-    view = view_of([node("n1")], [pod("one"), pod("two")])
-    planned, solution = answer(view, "a/one", "a/two")
-    bound_by_other(view, pod("foreign", "3", on="n1"))
-    first, second = decide(view, planned, solution)
+    scene = Scene([node("n1")], [pod("one"), pod("two")])
+    thought = scene.think("a/one", "a/two")
+    scene.bound_by_other(pod("foreign", "3", on="n1"))
+    first, second = scene.decide(*thought)
     assert isinstance(first, Bind)  # one core is left
     assert isinstance(second, Retry)
     assert second.why == "node n1 has become too full"
 
 
 def test_a_node_that_shrank_is_seen_as_it_is_now() -> None:
-    view = view_of([node("n1", "4")], [pod("one", "3")])
-    planned, solution = answer(view, "a/one")
-    replaced(view, node("n1", "2"))
-    (action,) = decide(view, planned, solution)
+    scene = Scene([node("n1", "4")], [pod("one", "3")])
+    thought = scene.think("a/one")
+    scene.replaced(node("n1", "2"))
+    (action,) = scene.decide(*thought)
     assert isinstance(action, Retry)
 
 
 def test_new_neighbours_with_rules_are_looked_at_by_a_new_solve() -> None:
     quorum = {"app": "quorum"}
-    view = view_of([node("n1")], [pod("plain", labels=quorum)])
-    planned, solution = answer(view, "a/plain")
-    bound_by_other(view, pod("q0", on="n1", labels=quorum, affinity=APART))
-    (action,) = decide(view, planned, solution)
-    assert isinstance(action, Retry)
-    assert action.why == "node n1 has new neighbours"
+    scene = Scene([node("n1")], [pod("first", labels=quorum, affinity=APART), pod("bystander")])
+    thought = scene.think("a/first", "a/bystander")
+    scene.bound_by_other(pod("q0", on="n1", labels=quorum))
+    found = {type(action): action for action in scene.decide(*thought)}
+    assert found[Retry] == Retry("a/first", "its neighbours have changed")
+    assert Bind in found
+    (late,) = scene.decide(*scene.think("a/first"))
+    assert isinstance(late, Unfit)
+
+
+def test_one_who_must_wait_takes_along_those_who_may_have_counted_on_it() -> None:
+    near = {"podAffinity": {REQUIRED: [APART["podAntiAffinity"][REQUIRED][0]]}}
+    scene = Scene([node("n1", "4")], [pod("a-db", "3", labels={"app": "quorum"}), pod("b-web", "1", affinity=near)])
+    thought = scene.think("a/a-db", "a/b-web")
+    scene.bound_by_other(pod("foreign", "2", on="n1"))
+    assert [type(action) for action in scene.decide(*thought)] == [Retry, Retry]
+
+
+def test_a_gang_with_one_lost_seat_is_solved_anew_as_a_whole() -> None:
+    gang = {"yunchi.io/gang": "g", "yunchi.io/gang-min": "2"}
+    scene = Scene([node("n1"), node("n2")], [pod(f"m{n}", "3", labels=gang) for n in range(2)])
+    thought = scene.think("a/m0", "a/m1")
+    scene.bound_by_other(pod("foreign", "2", on="n1"))
+    assert [type(action) for action in scene.decide(*thought)] == [Retry, Retry]
 
 
 def test_our_own_confirmed_bindings_do_not_outdate_an_answer() -> None:
-    quorum = {"app": "quorum"}
-    first = pod("first", labels=quorum)
-    view = view_of([node("n1")], [first, pod("lone", labels={"app": "lone"}, affinity=APART)])
-    view.ledger.assume(first.key, "n1", view.load_of(first), until=30.0)
-    stamp = view.ledger.stamp
-    assert view.ledger.confirm(first.key, "n1", view.load_of(first)) is False
-    assert view.ledger.stamp == stamp
+    scene = Scene([node("n1")], [pod("first", labels={"app": "quorum"}), pod("lone", affinity=APART)])
+    (bind,) = scene.decide(*scene.think("a/first"))
+    assert isinstance(bind, Bind)
+    scene.view.ledger.assume("a/first", "n1", bind.load, until=30.0)
+    scene.think("a/lone")
+    assert scene.view.ledger.confirm("a/first", "n1", bind.load) is False
+    scene.mirror.touch("a/first")
+    assert not scene.mirror.stirred()
 
 
 def test_a_pod_that_went_or_was_replaced_gives_no_action() -> None:
-    view = view_of([node("n1")], [pod("gone"), pod("again"), pod("taken")])
-    planned, solution = answer(view, "a/gone", "a/again", "a/taken")
-    del view.pods["a/gone"]  # type: ignore[attr-defined]
+    scene = Scene([node("n1")], [pod("gone"), pod("again"), pod("taken")])
+    thought = scene.think("a/gone", "a/again", "a/taken")
+    del scene.view.pods["a/gone"]  # type: ignore[attr-defined]
     successor = pod("again")
-    view.pods["a/again"] = msgspec.structs.replace(  # type: ignore[index]
+    scene.view.pods["a/again"] = msgspec.structs.replace(  # type: ignore[index]
         successor, metadata=msgspec.structs.replace(successor.metadata, uid="another")
     )
-    bound_by_other(view, pod("taken", on="n1"))
-    assert decide(view, planned, solution) == []
+    scene.bound_by_other(pod("taken", on="n1"))
+    assert cycle.decide(scene.view, *thought, stirred=False) == []
 
 
 def test_a_rule_that_is_not_modelled_is_said_and_nothing_is_bound() -> None:
-    view = view_of([node("n1")], [pod("claims", resourceClaims=[{"name": "gpu"}])])
-    planned, solution = answer(view, "a/claims")
-    (action,) = decide(view, planned, solution)
+    scene = Scene([node("n1")], [pod("claims", resourceClaims=[{"name": "gpu"}])])
+    (action,) = scene.decide(*scene.think("a/claims"))
     assert isinstance(action, Unfit)
     assert action.rules == ("unsupported:resource-claims",)
     assert "resource claims" in action.message

@@ -70,18 +70,21 @@ def test_after_a_storm_a_lone_pod_is_quick_again() -> None:
 
 def test_infeasible_pods_sleep_until_something_helps() -> None:
     queue = queue_with("a/one")
-    queue.unschedulable("a/one", queue.take(0.01), now=0.02)
+    queue.take(0.01)
+    queue.unschedulable("a/one", now=0.02)
     assert queue.counts()[State.UNSCHEDULABLE] == 1
     assert queue.seconds_until_due(5.0) == 0.02 + SETTINGS.flush - 5.0
-    assert queue.wake(5.0) == 1
+    assert queue.wake(["a/other"], 5.0) == 0
+    assert queue.wake(["a/one"], 5.0) == 1
     assert queue.counts()[State.ACTIVE] == 1
     assert queue.take(6.0).keys == ("a/one",)
 
 
 def test_a_wake_up_during_the_backoff_waits_for_its_end() -> None:
     queue = queue_with("a/one")
-    queue.unschedulable("a/one", queue.take(0.0), now=0.0)
-    queue.wake(0.5)
+    queue.take(0.0)
+    queue.unschedulable("a/one", now=0.0)
+    queue.wake(["a/one"], 0.5)
     assert queue.counts()[State.BACKOFF] == 1
     assert queue.seconds_until_due(0.5) == SETTINGS.backoff - 0.5
     assert queue.take(0.9).keys == ()
@@ -90,9 +93,9 @@ def test_a_wake_up_during_the_backoff_waits_for_its_end() -> None:
 
 def test_a_wake_up_while_the_solver_works_is_not_lost() -> None:
     queue = queue_with("a/one")
-    batch = queue.take(0.0)
-    assert queue.wake(0.1) == 0  # nobody sleeps yet
-    queue.unschedulable("a/one", batch, now=0.2)
+    queue.take(0.0)
+    assert queue.wake(["a/one"], 0.1) == 0  # nobody sleeps yet
+    queue.unschedulable("a/one", now=0.2, helped=True)
     assert queue.counts()[State.BACKOFF] == 1
     assert queue.take(0.2 + SETTINGS.backoff).keys == ("a/one",)
 
@@ -103,8 +106,7 @@ def test_backoff_doubles_to_its_limit() -> None:
     for _ in range(8):
         batch = queue.take(now)
         assert batch.keys == ("a/one",)
-        queue.wake(now)
-        queue.unschedulable("a/one", batch, now)
+        queue.unschedulable("a/one", now, helped=True)
         wait = queue.seconds_until_due(now)
         assert wait is not None
         waits.append(wait)
@@ -114,7 +116,8 @@ def test_backoff_doubles_to_its_limit() -> None:
 
 def test_a_sleeper_is_tried_again_in_the_end_even_if_nothing_happens() -> None:
     queue = queue_with("a/one")
-    queue.unschedulable("a/one", queue.take(0.0), now=0.0)
+    queue.take(0.0)
+    queue.unschedulable("a/one", now=0.0)
     assert queue.take(SETTINGS.flush - 1).keys == ()
     assert queue.take(SETTINGS.flush).keys == ("a/one",)
 
@@ -133,7 +136,7 @@ def test_a_pod_removed_in_flight_stays_removed() -> None:
     batch = queue.take(0.0)
     for key in batch.keys:
         queue.remove(key)
-    queue.unschedulable("a/one", batch, 0.1)
+    queue.unschedulable("a/one", 0.1)
     queue.retry("a/two", 0.1)
     queue.retry("a/three", 0.1, delay=True)
     assert sum(queue.counts().values()) == 0
@@ -147,10 +150,24 @@ def test_news_of_a_pod_in_flight_do_not_put_it_in_a_second_batch() -> None:
     assert queue.take(1.0).keys == ()
 
 
+def test_whoever_belongs_to_a_batch_joins_it_wherever_it_waits() -> None:
+    queue = queue_with("a/asleep", "a/backing-off", "a/flying", now=0.0)
+    queue.take(0.0)
+    queue.unschedulable("a/asleep", now=0.0)
+    queue.retry("a/backing-off", 0.0, delay=True)
+    queue.add("a/active", now=0.1)
+    everyone = ["a/active", "a/flying", "a/backing-off", "a/asleep"]
+    assert queue.enlist(everyone) == ["a/asleep", "a/backing-off", "a/active"]
+    assert queue.take(1000.0).keys == ()
+    queue.retry("a/asleep", 1000.0)
+    assert queue.take(1001.0).keys == ("a/asleep",)
+
+
 def test_gated_pods_wait_for_their_gates_only() -> None:
     queue = PendingQueue(SETTINGS)
     queue.add("a/gated", now=0.0, gated=True)
-    queue.wake(1.0)
+    queue.wake(["a/gated"], 1.0)
+    assert queue.enlist(["a/gated", "a/unknown"]) == []
     assert queue.take(400.0).keys == ()
     assert queue.counts()[State.GATED] == 1
     queue.add("a/gated", now=500.0)
@@ -186,7 +203,7 @@ def test_a_batch_has_a_largest_size_and_the_rest_follows() -> None:
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["add", "gate", "remove", "take", "unschedulable", "retry", "delay", "wake"]),
+        st.sampled_from(["add", "gate", "remove", "take", "unschedulable", "retry", "delay", "wake", "enlist"]),
         st.integers(0, 4),
         st.floats(0, 40),
     ),
@@ -197,7 +214,7 @@ steps = st.lists(
 @given(steps)
 def test_every_pod_is_in_exactly_one_place_and_none_is_forgotten(moves: list[tuple[str, int, float]]) -> None:
     """Whatever happens in whatever order: each pod not removed and not gated comes out of the queue again."""
-    queue, now, known, flying = PendingQueue(SETTINGS), 0.0, set[str](), {}
+    queue, now, known, flying = PendingQueue(SETTINGS), 0.0, set[str](), dict[str, None]()
     for what, number, passed in moves:
         now += passed
         key = f"a/{number}"
@@ -212,13 +229,15 @@ def test_every_pod_is_in_exactly_one_place_and_none_is_forgotten(moves: list[tup
         elif what == "take":
             batch = queue.take(now)
             assert not set(batch.keys) & set(flying)
-            flying |= dict.fromkeys(batch.keys, batch)
+            flying |= dict.fromkeys(batch.keys)
         elif what == "wake":
-            queue.wake(now)
+            queue.wake([key], now)
+        elif what == "enlist":
+            flying |= dict.fromkeys(queue.enlist([key]))
         elif key in flying:
-            batch = flying.pop(key)
+            del flying[key]
             if what == "unschedulable":
-                queue.unschedulable(key, batch, now)
+                queue.unschedulable(key, now, helped=number % 2 == 0)
             else:
                 queue.retry(key, now, delay=what == "delay")
         assert sum(queue.counts().values()) == len(known)

@@ -1,0 +1,72 @@
+"""What the watches have brought, and what was read of each pod."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from yunchi_operator.api import names
+from yunchi_operator.api.core import Namespace, Node, Pod
+from yunchi_operator.api.kinds import NodePool
+from yunchi_operator.scheduling.facts import PodFacts, pod_facts
+from yunchi_operator.scheduling.ledger import Ledger, Load
+from yunchi_operator.scheduling.roles import Role, role_of
+
+
+class Facts:
+    """Remembers what was read of each pod, as long as the watch shows the same object."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, PodFacts] = {}
+
+    def of(self, pod: Pod) -> PodFacts:
+        """Facts of a pod, computed at most once per version of it.
+
+        Raises:
+            ValueError: a quantity cannot be read.
+        """
+        known = self._known.get(pod.key)
+        if known is None or known.pod is not pod:
+            known = self._known[pod.key] = pod_facts(pod)
+        return known
+
+    def forget(self, key: str) -> None:
+        """The pod is gone."""
+        self._known.pop(key, None)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The cluster, live: the mappings are the reflectors' own stores."""
+
+    nodes: Mapping[str, Node]
+    pods: Mapping[str, Pod]
+    namespaces: Mapping[str, Namespace] = field(default_factory=dict)
+    pools: Mapping[str, NodePool] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+    facts: Facts = field(default_factory=Facts)
+
+    def department_of(self, pod: Pod) -> str:
+        """Whose pod it is: the department of its namespace, or the namespace itself where it has none."""
+        namespace = self.namespaces.get(pod.metadata.namespace)
+        labels = namespace.metadata.labels if namespace else {}
+        return labels.get(names.DEPARTMENT_LABEL) or f"namespace/{pod.metadata.namespace}"
+
+    def load_of(self, pod: Pod) -> Load:
+        """What a pod takes where it sits.
+
+        Raises:
+            ValueError: a quantity cannot be read.
+        """
+        facts = self.facts.of(pod)
+        return Load(facts.requests, keeps_node=not facts.belongs_to_node)
+
+    def waits(self, key: str) -> bool:
+        """Whether a pod still waits: there, not gated, not bound by anybody, not assumed bound by us."""
+        pod = self.pods.get(key)
+        return pod is not None and self.ledger.seat_of(key) is None and role_of(pod) is Role.WANTED
+
+
+def is_ours(pod: Pod) -> bool:
+    """Whether the pod waits, gated or not, for this scheduler."""
+    return role_of(pod) in {Role.WANTED, Role.GATED}
