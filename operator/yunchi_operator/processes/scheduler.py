@@ -22,19 +22,30 @@ from typing import Any, Final
 from yunchi_operator.api import names
 from yunchi_operator.api.core import Namespace, Node, Pod
 from yunchi_operator.api.kinds import NodePool
+from yunchi_operator.api.volumes import (
+    CSIDriver,
+    CSINode,
+    CSIStorageCapacity,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    StorageClass,
+)
 from yunchi_operator.kube.binding import Binder, Narrator
 from yunchi_operator.kube.client import KubeClient
 from yunchi_operator.kube.lease import LeaseElector, LeaseLostError
-from yunchi_operator.kube.reflector import Reflector
+from yunchi_operator.kube.reflector import Handler, Reflector
 from yunchi_operator.processes.pool_writer import PoolWriter
 from yunchi_operator.processes.scheduler_metrics import PoolGauges, Reading, SchedulerMetrics
 from yunchi_operator.processes.scheduling_loop import SchedulingLoop
 from yunchi_operator.processes.solver import Solver, SolverError
 from yunchi_operator.processes.thinking import Thinker
+from yunchi_operator.processes.volume_binder import VolumeBinder
 from yunchi_operator.scheduling.mirror import Mirror
 from yunchi_operator.scheduling.pool_status import observe
 from yunchi_operator.scheduling.queue import PendingQueue, Settings
+from yunchi_operator.scheduling.stating import PodGroup
 from yunchi_operator.scheduling.view import View
+from yunchi_operator.scheduling.volumes import Storage
 from yunchi_operator.telemetry.server import Check, CheckResult, serve
 from yunchi_placement import Objective
 
@@ -86,7 +97,18 @@ class SchedulerProcess:
         self._namespaces = Reflector(client, "/api/v1/namespaces", Namespace, handler=self._on_namespace)
         pools = f"/apis/{names.API_VERSION}/nodepools"
         self._pools = Reflector(client, pools, NodePool, handler=self._on_pool, optional=True)
-        self._view = View(self._nodes.items, self._pods.items, self._namespaces.items, self._pools.items)
+        self._stores = _storage_reflectors(client, self._on_storage)
+        groups = "/apis/scheduling.k8s.io/v1alpha2/podgroups"
+        self._pod_groups = Reflector(client, groups, PodGroup, handler=self._on_pod_group, optional=True)
+        storage = Storage(**{name: reflector.items for name, reflector in self._stores.items()})
+        self._view = View(
+            self._nodes.items,
+            self._pods.items,
+            self._namespaces.items,
+            self._pools.items,
+            storage,
+            self._pod_groups.items,
+        )
         mirror = Mirror(self._view, OBJECTIVE)
         self._thinker = Thinker(
             mirror,
@@ -109,6 +131,10 @@ class SchedulerProcess:
             client, self._loop.on_bound, allowed=lambda: self._lease.held, concurrency=options.concurrency
         )
         self._loop.binder = self._binder
+        self._volume_binder = VolumeBinder(
+            client, storage, ready=self._loop.on_volumes_ready, failed=self._loop.on_volumes_failed
+        )
+        self._loop.volume_binder = self._volume_binder
         self._pool_writer = PoolWriter(client, self._view, options.pool_status_interval)
 
     # Handlers are bound late: the loop needs the reflectors' stores, and they need its handlers.
@@ -122,6 +148,12 @@ class SchedulerProcess:
     def _on_pool(self, key: str, old: NodePool | None, new: NodePool | None) -> None:
         self._loop.on_pool(key, old, new)
 
+    def _on_storage(self, key: str, old: object, new: object) -> None:
+        self._loop.on_storage(key, old, new)
+
+    def _on_pod_group(self, key: str, old: PodGroup | None, new: PodGroup | None) -> None:
+        self._loop.on_pod_group(key, old, new)
+
     def _on_namespace(self, key: str, old: Namespace | None, new: Namespace | None) -> None:
         self._loop.on_namespace(key, old, new)
 
@@ -132,6 +164,8 @@ class SchedulerProcess:
             "nodes": self._nodes,
             "pods": self._pods,
             "nodepools": self._pools,
+            "podgroups": self._pod_groups,
+            **self._stores,
         }
 
     async def run(self) -> None:
@@ -189,6 +223,7 @@ class SchedulerProcess:
     async def _drain(self) -> None:
         """Take back what was not sent and wait for the answers of what was."""
         self._loop.withdraw()
+        self._volume_binder.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS if self._lease.held else 0):
                 await self._binder.drain()
@@ -229,6 +264,20 @@ class SchedulerProcess:
             lease_held=self._lease.held,
             solver_age=None if solved is None else self._now() - solved,
         )
+
+
+def _storage_reflectors(client: KubeClient, handler: Handler[Any]) -> dict[str, Reflector[Any]]:
+    """All that is known of storage, by the names of :class:`Storage`."""
+    group = "/apis/storage.k8s.io/v1"
+    paths: dict[str, tuple[str, type[Any]]] = {
+        "claims": ("/api/v1/persistentvolumeclaims", PersistentVolumeClaim),
+        "volumes": ("/api/v1/persistentvolumes", PersistentVolume),
+        "classes": (f"{group}/storageclasses", StorageClass),
+        "csi_nodes": (f"{group}/csinodes", CSINode),
+        "drivers": (f"{group}/csidrivers", CSIDriver),
+        "capacities": (f"{group}/csistoragecapacities", CSIStorageCapacity),
+    }
+    return {name: Reflector(client, path, kind, handler=handler) for name, (path, kind) in paths.items()}
 
 
 @dataclass(frozen=True, slots=True)

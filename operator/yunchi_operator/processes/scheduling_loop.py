@@ -18,14 +18,16 @@ from yunchi_operator.api.kinds import NodePool
 from yunchi_operator.kube.binding import Binder, Bound, Narrator, Note, Outcome, Target
 from yunchi_operator.processes.scheduler_metrics import SchedulerMetrics
 from yunchi_operator.processes.thinking import Thinker, Thought
+from yunchi_operator.processes.volume_binder import BOUND_WITHIN_SECONDS, VolumeBinder
 from yunchi_operator.scheduling import cycle
 from yunchi_operator.scheduling.cycle import Bind, Retry, Unfit
 from yunchi_operator.scheduling.messages import unreadable_message
 from yunchi_operator.scheduling.mirror import Mirror
 from yunchi_operator.scheduling.nodes import allocatable
 from yunchi_operator.scheduling.queue import PendingQueue
+from yunchi_operator.scheduling.stating import PodGroup
 from yunchi_operator.scheduling.view import View, is_ours
-from yunchi_operator.scheduling.wakeups import Event, NodeCame, PodCame, PodLeft, Refusals, RulesChanged
+from yunchi_operator.scheduling.wakeups import Event, NodeCame, PodCame, PodLeft, Refusals, RulesChanged, StorageChanged
 from yunchi_placement import Effort
 
 log = logging.getLogger(__name__)
@@ -53,7 +55,7 @@ class SchedulingLoop:
         now: Callable[[], float],
         fast_below: int = 50,
     ) -> None:
-        """Put the parts together; ``binder`` must be set before the loop runs.
+        """Put the parts together; ``binder`` and ``volume_binder`` must be set before the loop runs.
 
         Args:
             view: of the cluster.
@@ -68,6 +70,7 @@ class SchedulingLoop:
         self.view = view
         self.queue = queue
         self.binder: Binder | None = None
+        self.volume_binder: VolumeBinder | None = None
         self._mirror = mirror
         self._thinker = thinker
         self._narrator = narrator
@@ -120,6 +123,21 @@ class SchedulingLoop:
         if old is None or new is None or old.spec != new.spec:
             self._mirror.touch_nodes()
 
+    def on_storage(self, key: str, old: object, new: object) -> None:
+        """A claim, a volume or anything else of storage came, changed or went."""
+        del key, old
+        if self.volume_binder is not None:
+            self.volume_binder.review()
+        if new is not None:
+            self._wake(StorageChanged())
+
+    def on_pod_group(self, key: str, old: PodGroup | None, new: PodGroup | None) -> None:
+        """A PodGroup came, changed or went: its members' gang is another."""
+        del key
+        if old is None or new is None or old.spec != new.spec:
+            self._mirror.reset()
+            self._wake(RulesChanged())
+
     def _seated(self, key: str, pod: Pod) -> None:
         try:
             load = self.view.load_of(pod)
@@ -161,6 +179,8 @@ class SchedulingLoop:
     def _forget(self, key: str) -> None:
         """A pod is gone: its room may be what others wait for."""
         self._settle(key)
+        if self.volume_binder is not None:
+            self.volume_binder.forget(key)
         self._mirror.touch(key)
         self.view.facts.forget(key)
         self._leave(key)
@@ -253,11 +273,16 @@ class SchedulingLoop:
     def _act(self, thought: Thought) -> set[str]:
         """Carry out what was decided; returns the keys of the pods that it was decided about."""
         assert self.binder is not None  # noqa: S101 - set before the loop starts
+        assert self.volume_binder is not None  # noqa: S101
         decided = cycle.decide(self.view, thought.asked, thought.answer, stirred=thought.stirred)
         targets = []
         now = self._now()
         for action in decided:
-            if isinstance(action, Bind):
+            if isinstance(action, Bind) and action.volumes is not None:
+                self.view.ledger.assume(action.pod.key, action.node, action.load, now + BOUND_WITHIN_SECONDS)
+                target, labels = _target(action.pod, action.node), self.view.nodes[action.node].metadata.labels
+                self.volume_binder.start(target, action.pod, action.volumes, labels)
+            elif isinstance(action, Bind):
                 self.view.ledger.assume(action.pod.key, action.node, action.load, now + CONFIRM_SECONDS)
                 targets.append(_target(action.pod, action.node))
             elif isinstance(action, Retry):
@@ -311,6 +336,17 @@ class SchedulingLoop:
             log.warning("%s: not bound to %s: %s", key, bound.target.node, bound.message)
             self._unseat(key, delay=True)
 
+    def on_volumes_ready(self, target: Target) -> None:
+        """All claims of a pod are bound: it can be."""
+        assert self.binder is not None  # noqa: S101
+        self.view.ledger.expect_by(target.key, self._now() + CONFIRM_SECONDS)
+        self.binder.submit([target])
+
+    def on_volumes_failed(self, key: str, why: str) -> None:
+        """A pod's claims will not be bound where it was to go."""
+        log.warning("%s: %s, trying again", key, why)
+        self._unseat(key, delay=True)
+
     def withdraw(self) -> None:
         """Take back bindings that were not sent: the process is about to stop."""
         if self.binder is not None:
@@ -319,6 +355,8 @@ class SchedulingLoop:
 
     def _unseat(self, key: str, *, delay: bool) -> None:
         self._mirror.touch(key)
+        if self.volume_binder is not None:
+            self.volume_binder.forget(key)
         self.queue.retry(key, self._now(), delay=delay)
         self._leave(key)
         self._changed.set()

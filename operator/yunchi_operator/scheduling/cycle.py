@@ -15,16 +15,18 @@ from yunchi_operator.scheduling.messages import unschedulable_message
 from yunchi_operator.scheduling.mirror import Asked
 from yunchi_operator.scheduling.nodes import allocatable, hard_taints
 from yunchi_operator.scheduling.view import View
+from yunchi_operator.scheduling.volumes import VolumeVerdict
 from yunchi_placement import Item, Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """Bind this pod to this node."""
+    """Bind this pod to this node; with ``volumes``, once its claims are bound."""
 
     pod: Pod
     node: str
     load: Load
+    volumes: VolumeVerdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class _Checker:
         added = self._added.setdefault(node, {})
         for resource, amount in load.requests.items():
             added[resource] = added.get(resource, 0) + amount
-        return Bind(pod, node, load)
+        return Bind(pod, node, load, self._asked.volumes.get(pod.key))
 
     def _doubt(self, pod: Pod, node: str, *, minds: bool) -> str:
         """Why the chosen node may no longer do; empty when it does."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from yunchi_operator.api.core import ContainerPort, Pod, SelectorRequirement, Toleration
 from yunchi_operator.api.names import GANG_LABEL, GANG_MIN_LABEL
+from yunchi_operator.api.volumes import InlineDisk, inline_disks
 from yunchi_operator.scheduling import unsupported
 from yunchi_operator.scheduling.requests import pod_requests
 from yunchi_operator.scheduling.terms import Profile, SpreadOver, Together, profile_of, spreads, together
@@ -41,6 +42,7 @@ class PodFacts:
         unsupported: the rule that keeps Yunchi from placing it, or None.
         profile: how others see it.
         gang: with whom it starts together.
+        disks: named in its volumes themselves; some may be on one node only once.
     """
 
     pod: Pod
@@ -56,11 +58,29 @@ class PodFacts:
     unsupported: str | None
     profile: Profile
     gang: GangRef | None = None
+    disks: frozenset[InlineDisk] = frozenset()
+
+    @property
+    def has_claims(self) -> bool:
+        """Whether it uses PersistentVolumeClaims, its own ephemeral ones included."""
+        return any(
+            one.persistent_volume_claim is not None or one.ephemeral is not None for one in self.pod.spec.volumes
+        )
+
+    @property
+    def disk_groups(self) -> frozenset[str]:
+        """The disks, as groups for the engine."""
+        return frozenset(f"disk:{disk.name}" for disk in self.disks)
+
+    @property
+    def disk_avoids(self) -> frozenset[str]:
+        """The disks that nobody else on the node may use: all but those that are only read."""
+        return frozenset(f"disk:{disk.name}" for disk in self.disks if not disk.read_only)
 
     @property
     def is_social(self) -> bool:
         """Whether it minds who else is where."""
-        return bool(self.near or self.apart or self.spread or self.ports)
+        return bool(self.near or self.apart or self.spread or self.ports or self.disks)
 
 
 def pod_facts(pod: Pod) -> PodFacts:
@@ -84,6 +104,7 @@ def pod_facts(pod: Pod) -> PodFacts:
         unsupported=unsupported.own_rule(pod),
         profile=profile_of(pod),
         gang=_gang(pod),
+        disks=frozenset(inline_disks(pod)) if pod.spec.volumes else frozenset(),
     )
 
 

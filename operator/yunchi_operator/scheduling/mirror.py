@@ -17,9 +17,11 @@ from yunchi_operator.scheduling.facts import PodFacts
 from yunchi_operator.scheduling.items import BASE_RESOURCES, Items
 from yunchi_operator.scheduling.neighbours import Groups
 from yunchi_operator.scheduling.nodes import Pools, allocatable, engine_node
-from yunchi_operator.scheduling.roles import LeftOut, left_out
+from yunchi_operator.scheduling.stating import LeftOut, Stated, in_group, left_out, stated
 from yunchi_operator.scheduling.terms import Profile
+from yunchi_operator.scheduling.unsupported import CLAIM_TURN
 from yunchi_operator.scheduling.view import View
+from yunchi_operator.scheduling.volumes import VolumeVerdict
 from yunchi_placement import Effort, Gang, Item, Objective, Problem
 from yunchi_placement import Node as EngineNode
 
@@ -32,12 +34,14 @@ class Asked:
         pods: the pods that its items stand for, by item name.
         left_out: pods of the batch that no item stands for.
         nodes: the nodes as they were; a changed one is looked at again.
+        volumes: what must be done about volumes before a pod is bound, by item name.
     """
 
     question: Question
     pods: dict[str, Pod]
     left_out: tuple[LeftOut, ...] = ()
     nodes: dict[str, Node] = field(default_factory=dict)
+    volumes: dict[str, VolumeVerdict] = field(default_factory=dict)
 
 
 class Mirror:
@@ -80,21 +84,39 @@ class Mirror:
             keys: the batch; pods that do not wait any more are skipped.
             effort: the engine's.
         """
-        batch = [self._view.facts.of(self._view.pods[key]) for key in keys if self._view.waits(key)]
-        refused = [(facts, left_out(facts)) for facts in batch]
-        wanted = [facts for facts, why in refused if why is None]
+        stand, refused = self._stated(keys)
+        wanted = [one.facts for one in stand]
         question = self._state(wanted, effort) if self._must_state(wanted) else self._update(wanted, effort)
         return Asked(
             question=question,
             pods={facts.key: facts.pod for facts in wanted},
-            left_out=tuple(why for _, why in refused if why is not None),
+            left_out=tuple(refused),
             nodes=dict(self._view.nodes),
+            volumes={one.facts.key: one.volumes for one in stand if one.volumes is not None and one.volumes.unsettled},
         )
+
+    def _stated(self, keys: Iterable[str]) -> tuple[list[Stated], list[LeftOut]]:
+        """The pods of a batch that can be stated, and those that cannot; of rivals for a claim, the first."""
+        batch = [self._view.facts.of(self._view.pods[key]) for key in keys if self._view.waits(key)]
+        around = self._view.surroundings(batch)
+        stand: list[Stated] = []
+        refused: list[LeftOut] = []
+        claimed: set[str] = set()
+        for facts in batch:
+            found = stated(facts, around)
+            if isinstance(found, LeftOut):
+                refused.append(found)
+            elif found.volumes is not None and not claimed.isdisjoint(found.volumes.exclusive):
+                refused.append(left_out(facts.pod, CLAIM_TURN))
+            else:
+                stand.append(found)
+                claimed |= found.volumes.exclusive if found.volumes is not None else frozenset()
+        return stand, refused
 
     def took(self, asked: Asked, answer: Answer) -> None:
         """The solver has answered: what it placed it takes for running, whatever becomes of the bindings."""
         for name, node in answer.placed:
-            facts = self._view.facts.of(asked.pods[name])
+            facts = self._facts(asked.pods[name])
             self._hold(facts, self._items.running(facts, node))
             self._dirty.add(name)
 
@@ -123,7 +145,7 @@ class Mirror:
         self._resources = (*BASE_RESOURCES, *sorted(asked.difference(BASE_RESOURCES)))
         self._groups = Groups({name: one.metadata.labels for name, one in self._view.namespaces.items()})
         nodes = self._nodes()
-        seated = [(self._view.facts.of(pod), node) for pod, node in self._seated()]
+        seated = [(self._facts(pod), node) for pod, node in self._seated()]
         for facts, _ in seated:
             self._groups.learn(facts, placed=True)
         self._learn(wanted)
@@ -183,12 +205,17 @@ class Mirror:
         pod, node = self._view.pods.get(key), self._view.ledger.seat_of(key)
         if pod is None or node is None:
             return None
-        facts = self._view.facts.of(pod)
+        facts = self._facts(pod)
         self._dirty |= self._keys_of(self._groups.learn(facts, placed=True))
         self._join(facts)
         return self._items.running(facts, node)
 
     # -- shared -------------------------------------------------------------------------------------------------------
+
+    def _facts(self, pod: Pod) -> PodFacts:
+        """Facts of a pod that runs, with its gang."""
+        facts = self._view.facts.of(pod)
+        return in_group(facts, self._view.pod_groups) or facts
 
     def _learn(self, wanted: Iterable[PodFacts]) -> None:
         for facts in wanted:

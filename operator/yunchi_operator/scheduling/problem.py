@@ -16,7 +16,8 @@ from yunchi_operator.scheduling.items import Items, gangs_of, resources_of
 from yunchi_operator.scheduling.movable import Movability, foreign, owner_of
 from yunchi_operator.scheduling.neighbours import Groups, NamespaceLabels
 from yunchi_operator.scheduling.nodes import Pools, allocatable, engine_node
-from yunchi_operator.scheduling.roles import LeftOut, Sorter
+from yunchi_operator.scheduling.roles import Sorter
+from yunchi_operator.scheduling.stating import LeftOut, Surroundings
 from yunchi_placement import Budget, Item, Problem
 from yunchi_placement import Node as EngineNode
 
@@ -56,6 +57,7 @@ def build_problem(
     namespaces: NamespaceLabels | None = None,
     facts_of: Callable[[Pod], PodFacts] = pod_facts,
     movability: Movability | None = None,
+    around: Surroundings | None = None,
 ) -> Built:
     """State a placement problem.
 
@@ -70,6 +72,7 @@ def build_problem(
         namespaces: labels by namespace; None when they are not known.
         facts_of: how a pod is read; a caller that sees the same pods again passes a remembering one.
         movability: for ``consolidate``, which pods may move.
+        around: what pods refer to: volumes and PodGroups.
 
     Raises:
         ValueError: a quantity cannot be read; the message names the object.
@@ -80,6 +83,7 @@ def build_problem(
         scheduler_name=scheduler_name,
         all_schedulers=all_schedulers,
         movability=movability,
+        around=around,
     )
     for pod in pods:
         sorter.take(pod, facts_of)

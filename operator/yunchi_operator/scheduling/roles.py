@@ -10,9 +10,9 @@ from enum import Enum
 from yunchi_operator.api.core import Pod
 from yunchi_operator.api.names import DO_NOT_DISRUPT, SCHEDULER_NAME
 from yunchi_operator.scheduling import unsupported
-from yunchi_operator.scheduling.card_shares import is_neither_share_nor_whole
 from yunchi_operator.scheduling.facts import PodFacts
 from yunchi_operator.scheduling.movable import Movability, unmodelled
+from yunchi_operator.scheduling.stating import LeftOut, Stated, Surroundings, left_out, stated
 
 
 class Role(Enum):
@@ -33,33 +33,6 @@ def role_of(pod: Pod, *, scheduler_name: str = SCHEDULER_NAME, all_schedulers: b
     if pod.metadata.deletion_timestamp or not (all_schedulers or pod.spec.scheduler_name == scheduler_name):
         return Role.IGNORED
     return Role.GATED if pod.spec.scheduling_gates else Role.WANTED
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A pod that is to be placed but that Yunchi must not place.
-
-    Attributes:
-        rule: such as ``unsupported:<what>``.
-        fix: what its owner can do.
-        message: what kube-scheduler would say, where it has words for it.
-    """
-
-    pod: Pod
-    rule: str
-    fix: str
-    message: str = ""
-
-
-def left_out(facts: PodFacts) -> LeftOut | None:
-    """Why no item may stand for a pod, by what it says itself."""
-    if is_neither_share_nor_whole(facts.requests):
-        return _left_out(facts.pod, unsupported.CARD_SHARE)
-    return _left_out(facts.pod, facts.unsupported) if facts.unsupported else None
-
-
-def _left_out(pod: Pod, what: str) -> LeftOut:
-    return LeftOut(pod, f"{unsupported.PREFIX}{what}", unsupported.REMEDIES[what])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +59,7 @@ class Sorter:
         scheduler_name: str = SCHEDULER_NAME,
         all_schedulers: bool = False,
         movability: Movability | None = None,
+        around: Surroundings | None = None,
     ) -> None:
         self.fixed: list[Placed] = []
         self.wanted: list[PodFacts] = []
@@ -97,6 +71,7 @@ class Sorter:
         self._all = all_schedulers
         self._nodes = node_names
         self._movability = movability
+        self._around = around or Surroundings()
         self._counts: Counter[str] = Counter()
 
     def take(self, pod: Pod, facts_of: Callable[[Pod], PodFacts]) -> None:
@@ -116,28 +91,33 @@ class Sorter:
     def _take_bound(self, facts: PodFacts) -> None:
         if self._frees and self._is_ours(facts.pod) and not facts.belongs_to_node:
             reason = self._movability.why_stays(facts) if self._movability else _stays(facts)
-            if reason is None:
+            found = stated(facts, self._around) if reason is None else None
+            if isinstance(found, Stated):
                 self.home[facts.key] = facts.pod.spec.node_name
-                self.wanted.append(facts)
+                self.wanted.append(found.facts)
                 return
-            self.kept[facts.key] = reason
+            self.kept[facts.key] = reason or self._unstated(found)
         self.fixed.append(Placed(facts, facts.pod.spec.node_name))
+
+    def _unstated(self, found: LeftOut | None) -> str:
+        rule = found.rule if found else ""
+        return unmodelled(rule.removeprefix(unsupported.PREFIX)) if self._movability else rule
 
     def _is_ours(self, pod: Pod) -> bool:
         return self._all or pod.spec.scheduler_name == self._scheduler_name
 
     def _want(self, facts: PodFacts) -> None:
-        why = left_out(facts)
-        if why is None:
-            self.wanted.append(facts)
+        found = stated(facts, self._around)
+        if isinstance(found, LeftOut):
+            self.left_out.append(found)
         else:
-            self.left_out.append(why)
+            self.wanted.append(found.facts)
 
     def leave_out(self, facts: PodFacts, what: str) -> None:
         """A pod that is bound stays where it is; one that is pending is reported."""
         home = self.home.pop(facts.key, None)
         if home is None:
-            self.left_out.append(_left_out(facts.pod, what))
+            self.left_out.append(left_out(facts.pod, what))
         else:
             self.kept[facts.key] = unmodelled(what) if self._movability else f"{unsupported.PREFIX}{what}"
             self.fixed.append(Placed(facts, home))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+
+import msgspec
 
 from yunchi_operator.api import names
 from yunchi_operator.api.core import Namespace, Node, Pod
@@ -11,6 +13,9 @@ from yunchi_operator.api.kinds import NodePool
 from yunchi_operator.scheduling.facts import PodFacts, pod_facts
 from yunchi_operator.scheduling.ledger import Ledger, Load
 from yunchi_operator.scheduling.roles import Role, role_of
+from yunchi_operator.scheduling.stating import PodGroup, Surroundings
+from yunchi_operator.scheduling.volume_claims import users_of_claims
+from yunchi_operator.scheduling.volumes import Storage
 
 
 class Facts:
@@ -43,6 +48,8 @@ class View:
     pods: Mapping[str, Pod]
     namespaces: Mapping[str, Namespace] = field(default_factory=dict)
     pools: Mapping[str, NodePool] = field(default_factory=dict)
+    storage: Storage = field(default_factory=Storage)
+    pod_groups: Mapping[str, PodGroup] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     facts: Facts = field(default_factory=Facts)
 
@@ -60,6 +67,23 @@ class View:
         """
         facts = self.facts.of(pod)
         return Load(facts.requests, keeps_node=not facts.belongs_to_node)
+
+    def surroundings(self, batch: Iterable[PodFacts]) -> Surroundings:
+        """What the pods of a batch may refer to; who uses which claim is only looked up if one of them has claims."""
+        if not any(facts.has_claims for facts in batch):
+            return Surroundings(self.storage, self.pod_groups)
+        return Surroundings(
+            self.storage,
+            self.pod_groups,
+            users=users_of_claims(self._seated()),
+            nodes={name: node.metadata.labels for name, node in self.nodes.items()},
+        )
+
+    def _seated(self) -> Iterator[Pod]:
+        """Pods with claims that have a node, or will have: the ledger knows of bindings before the watch does."""
+        for key, pod in self.pods.items():
+            if pod.spec.volumes and (node := self.ledger.seat_of(key)) is not None:
+                yield msgspec.structs.replace(pod, spec=msgspec.structs.replace(pod.spec, node_name=node))
 
     def waits(self, key: str) -> bool:
         """Whether a pod still waits: there, not gated, not bound by anybody, not assumed bound by us."""

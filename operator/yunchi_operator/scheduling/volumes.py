@@ -3,8 +3,8 @@
 Rules of VolumeBinding, VolumeZone, VolumeRestrictions and what NodeVolumeLimits counts. What the live scheduler must
 write before it binds a pod whose verdict is ``unsettled``, once it has a node (kube-scheduler does the same):
 
-1. For each claim that ``choose`` gave a volume, update that PersistentVolume as ``volume_claims.prebinding`` says, with its
-   resourceVersion, so that another writer's change is a conflict and not lost.
+1. For each claim that ``choose`` gave a volume, update that PersistentVolume as ``volume_claims.prebinding`` says,
+   with its resourceVersion, so that another writer's change is a conflict and not lost.
 2. For each other claim of ``to_select``, set the annotation ``volume.kubernetes.io/selected-node`` to the node's name.
 3. Wait (kube-scheduler: 600 s) until every claim has ``spec.volumeName`` and the annotation
    ``pv.kubernetes.io/bind-completed``: the volume controller or the provisioner binds, never the scheduler. If
@@ -74,8 +74,8 @@ class VolumeVerdict:
         to_select: claims to be provisioned on the chosen node, unless ``choose`` finds a volume there.
         waits: claims that are being provisioned, for the node that ``selected`` tells: the pod must go there.
         candidates: by unbound claim, the volumes that it could take; not empty: ask ``choose`` before binding.
-        exclusive: ReadWriteOncePod claims, as ``claim:namespace/name``; see ``volume_claims.in_use``. Also at most one of the waiting
-            pods that share such a name may be placed at a time, whatever the nodes.
+        exclusive: ReadWriteOncePod claims, as ``claim:namespace/name``; see ``volume_claims.in_use``. Also
+            at most one of the waiting pods that share such a name may be placed at a time, whatever the nodes.
         groups, avoids: for the engine's item: disks that conflict on a node, but not read-only with read-only.
         attachments: volumes that count against ``Storage.limits`` of the node, the same volume of two pods once.
     """
@@ -159,7 +159,7 @@ class Storage:
             return replace(verdict, refusal=refusal)
         for use, claim in ((use, self.claims[use.key]) for use in uses):
             try:
-                verdict = self._bound(verdict, use, claim) if _is_bound(claim) else self._delayed(verdict, claim)
+                verdict = self._bound(verdict, use, claim) if is_bound(claim) else self._delayed(verdict, claim)
             except ValueError as error:
                 message = f"persistentvolumeclaim {_quoted(claim.metadata.name)} cannot be read: {error}"
                 refusal = Refusal("volumes:claim-invalid", message, f"correct claim {claim.key}")
@@ -194,7 +194,7 @@ class Storage:
         return None if wants is None else _chosen(wants, name, labels, taken)
 
     def choosable(self, pod: Pod, nodes: Mapping[str, Mapping[str, str]], taken: frozenset[str] = frozenset()) -> Terms:
-        """One more entry for ``volume_claims.constrained``: by name, the nodes (labels by name) where ``choose`` succeeds."""
+        """One more entry for ``constrained``: by name, the nodes (labels by name) where ``choose`` succeeds."""
         wants = self._wants(pod)
         if wants is None:
             return ()
@@ -206,7 +206,7 @@ class Storage:
         uses = uses_of(pod)
         if next(self._refusals(pod, uses), None) is not None:
             return None
-        claims = [claim for claim in (self.claims[use.key] for use in uses) if not _is_bound(claim)]
+        claims = [claim for claim in (self.claims[use.key] for use in uses) if not is_bound(claim)]
         try:
             return [
                 _Want(
@@ -275,11 +275,11 @@ class Storage:
         for use in uses:
             yield from _unusable(pod, use, self.claims.get(use.key))
         for claim in (self.claims[use.key] for use in uses):
-            if not _is_bound(claim) and (why := self._why_not_delayed(claim)):
+            if not is_bound(claim) and (why := self._why_not_delayed(claim)):
                 rule, fix = why
                 yield Refusal(rule, "pod has unbound immediate PersistentVolumeClaims", fix)
         for use, claim in ((use, self.claims[use.key]) for use in uses):
-            if _is_bound(claim) and claim.spec.volume_name not in self.volumes:
+            if is_bound(claim) and claim.spec.volume_name not in self.volumes:
                 yield Refusal(
                     "volumes:volume-missing",
                     _GONE if use.ephemeral else f"persistentvolume {_quoted(claim.spec.volume_name)} not found",
@@ -410,7 +410,8 @@ def _named(names: tuple[str, ...]) -> Terms:
     return (NodeTerm(fields=(Requirement("metadata.name", "In", names),)),)
 
 
-def _is_bound(claim: PersistentVolumeClaim) -> bool:
+def is_bound(claim: PersistentVolumeClaim) -> bool:
+    """Whether a claim has its volume for good."""
     return bool(claim.spec.volume_name) and BIND_COMPLETED in claim.metadata.annotations
 
 

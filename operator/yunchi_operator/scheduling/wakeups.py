@@ -43,11 +43,16 @@ class PodCame:
 
 
 @dataclass(frozen=True, slots=True)
+class StorageChanged:
+    """A claim, a volume or a storage class came or changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class RulesChanged:
-    """Labels of a namespace, a volume, a claim: anything whose effect is not worth working out."""
+    """Labels of a namespace, a PodGroup: anything whose effect is not worth working out."""
 
 
-Event = NodeCame | PodLeft | PodCame | RulesChanged
+Event = NodeCame | PodLeft | PodCame | StorageChanged | RulesChanged
 
 
 class Waker:
@@ -64,9 +69,11 @@ class Waker:
             case NodeCame(node):
                 return self._may_take(node, facts)
             case PodLeft(free):
-                return bool(kinds & SOCIAL) or ("resources" in kinds and _fits(facts, free))
+                return bool(kinds & SOCIAL) or facts.has_claims or ("resources" in kinds and _fits(facts, free))
             case PodCame():
                 return bool(kinds & ARRIVALS)
+            case StorageChanged():
+                return facts.has_claims
             case _:
                 return True
 

@@ -251,7 +251,6 @@ def test_one_of_the_terms_must_hold() -> None:
     [
         ({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}, "volumes"),
         ({"volumes": [{"name": "v", "ephemeral": {}}]}, "volumes"),
-        ({"volumes": [{"name": "v", "iscsi": {"lun": 0}}]}, "volumes"),
         ({"resourceClaims": [{"name": "r"}]}, "resource-claims"),
         ({"schedulingGroup": {"podGroupName": "g"}}, "scheduling-group"),
         (

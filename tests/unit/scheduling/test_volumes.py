@@ -20,8 +20,8 @@ from yunchi_operator.api.volumes import (
     StorageClass,
     host_path_of,
 )
-from yunchi_operator.scheduling.volume_matching import Terms, any_holds, conjunction, union
 from yunchi_operator.scheduling.volume_claims import MOST_TERMS, constrained, in_use, prebinding, users_of_claims
+from yunchi_operator.scheduling.volume_matching import Terms, any_holds, conjunction, union
 from yunchi_operator.scheduling.volumes import Refusal, Storage, VolumeVerdict
 from yunchi_placement import Constraints, Item, Node, NodeTerm, Problem, Requirement, solve
 
