@@ -179,6 +179,7 @@ class Reflector(Generic[T]):
             self._forget_version()
         elif error.status == 404 and self._optional:
             self._forget_version()
+            self._hear()
             self._replace({})
         elif error.status in FORBIDDEN_STATUSES:
             log.error("%s: %s; check the ServiceAccount's ClusterRole", self._path, error.message)
