@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from yunchi_operator.api.core import Node, Pod
+from yunchi_operator.api.core import Namespace, Node, Pod
 from yunchi_operator.api.disruption import PodDisruptionBudget
 from yunchi_operator.api.fields import Path
 from yunchi_operator.api.kinds import CloudTenancy, NodePool
@@ -25,7 +25,7 @@ from yunchi_operator.api.objects import (
     subject_of,
 )
 from yunchi_operator.api.sharing import Sharing
-from yunchi_operator.api.volumes import PersistentVolume, host_path_of
+from yunchi_operator.api.volumes import PersistentVolume, PersistentVolumeClaim, StorageClass, host_path_of
 
 WORKLOADS: Final = frozenset(
     {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob", "ReplicationController", "PodTemplate"}
@@ -47,6 +47,20 @@ class _Outline(msgspec.Struct, rename="camel"):
 
 _outline = msgspec.json.Decoder(_Outline).decode
 _NOTHING: Final[Mapping[str, str]] = {}
+
+
+_KEPT_IN: Final[Mapping[str, str]] = {
+    "Node": "nodes",
+    "Pod": "pods",
+    "NodePool": "pools",
+    "PodDisruptionBudget": "budgets",
+    "PersistentVolume": "volumes",
+    "PersistentVolumeClaim": "claims",
+    "StorageClass": "storage_classes",
+    "CloudTenancy": "tenancies",
+    "ConfigMap": "config_maps",
+}
+"""The list of the inventory by kind; namespaces are kept otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +110,8 @@ class Inventory:
     pools: list[NodePool] = field(default_factory=list)
     budgets: list[PodDisruptionBudget] = field(default_factory=list)
     volumes: list[PersistentVolume] = field(default_factory=list)
+    claims: list[PersistentVolumeClaim] = field(default_factory=list)
+    storage_classes: list[StorageClass] = field(default_factory=list)
     tenancies: list[CloudTenancy] = field(default_factory=list)
     config_maps: list[ConfigMap] = field(default_factory=list)
     namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -196,24 +212,14 @@ class Inventory:
         match decoded:
             case Node():
                 self._sharing.node(decoded)
-                self.nodes.append(decoded)
             case Pod():
                 self._sharing.pod(decoded)
-                self.pods.append(decoded)
                 if host_path:
                     self.host_paths[decoded.key] = host_path
-            case NodePool():
-                self.pools.append(decoded)
-            case PodDisruptionBudget():
-                self.budgets.append(decoded)
-            case PersistentVolume():
-                self.volumes.append(decoded)
-            case CloudTenancy():
-                self.tenancies.append(decoded)
-            case ConfigMap():
-                self.config_maps.append(decoded)
-            case _:
+            case Namespace():
                 self.namespaces[decoded.metadata.name] = decoded.metadata.labels
+        if (kept := _KEPT_IN.get(kind)) is not None:
+            getattr(self, kept).append(decoded)
 
     def _fault(self, origin: Origin, path: Path, subject: str, flaw: Flaw) -> None:
         self.faults.append(Fault(origin, path + flaw.path, subject, flaw.field, flaw.message))

@@ -16,7 +16,7 @@ from yunchi_operator.api.fields import KNOWN, Fields, Path, UnknownField, closes
 from yunchi_operator.api.kinds import PLURALS, CloudTenancy, NodePool
 from yunchi_operator.api.names import API_VERSION, GROUP
 from yunchi_operator.api.shapes import Shapes
-from yunchi_operator.api.volumes import PersistentVolume
+from yunchi_operator.api.volumes import PersistentVolume, PersistentVolumeClaim, StorageClass
 
 
 class ConfigMap(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -47,12 +47,14 @@ _KINDS: Final[dict[str, _Kind]] = {
     "Node": _Kind("v1", Node, checks.node),
     "Namespace": _Kind("v1", Namespace),
     "PersistentVolume": _Kind("v1", PersistentVolume),
+    "PersistentVolumeClaim": _Kind("v1", PersistentVolumeClaim),
+    "StorageClass": _Kind("storage.k8s.io/v1", StorageClass),
     "ConfigMap": _Kind("v1", ConfigMap),
     "PodDisruptionBudget": _Kind(disruption.VERSION, PodDisruptionBudget, disruption.check),
     "NodePool": _Kind(API_VERSION, NodePool, checks.pool),
     "CloudTenancy": _Kind(API_VERSION, CloudTenancy),
 }
-_CLUSTER_WIDE: Final = frozenset({"Node", "NodePool", "Namespace", "PersistentVolume", "CloudTenancy"})
+_CLUSTER_WIDE: Final = frozenset({"Node", "NodePool", "Namespace", "PersistentVolume", "StorageClass", "CloudTenancy"})
 _META: Final = KNOWN["Pod"].nested["metadata"]
 _FIELDS: Final = {**KNOWN, "PodDisruptionBudget": disruption.known_fields(_META)}
 """Of the kinds in which a misspelt field would change a plan unseen."""

@@ -15,6 +15,9 @@ from yunchi_operator.scheduling.consolidated import consolidated
 from yunchi_operator.scheduling.movable import Movability
 from yunchi_operator.scheduling.problem import Built, Mode, build_problem
 from yunchi_operator.scheduling.replicas import Replicas
+from yunchi_operator.scheduling.stating import Surroundings
+from yunchi_operator.scheduling.volume_claims import users_of_claims
+from yunchi_operator.scheduling.volumes import Storage
 from yunchi_operator.scheduling.whatif import Loss, lose, lost_nodes, zones_of
 from yunchi_placement import Effort, Objective, Progress, solve
 from yunchi_placement.consolidation import Limits, consolidate
@@ -99,7 +102,21 @@ def _stated(inventory: Inventory, loss: Loss, options: Options, now: datetime) -
         namespaces=inventory.namespaces or None,
         facts_of=Replicas(),
         movability=movability,
+        around=_surroundings(inventory, loss),
     )
+
+
+def _surroundings(inventory: Inventory, loss: Loss) -> Surroundings:
+    """What pods refer to. Without any claim given, nothing is known of storage, rather than that there is none."""
+    if not inventory.claims:
+        return Surroundings()
+    storage = Storage(
+        claims={one.key: one for one in inventory.claims},
+        volumes={one.metadata.name: one for one in inventory.volumes},
+        classes={one.metadata.name: one for one in inventory.storage_classes},
+    )
+    nodes = {node.metadata.name: node.metadata.labels for node in loss.nodes}
+    return Surroundings(storage, users=users_of_claims(loss.pods), nodes=nodes)
 
 
 def _solved(built: Built, loss: Loss, options: Options, reporter: Reporter) -> Answer:

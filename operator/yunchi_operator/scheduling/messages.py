@@ -17,6 +17,17 @@ _TEXTS: Final = {
     "gone": "node(s) are gone",
 }
 
+_OF_SOMETHING: Final = {
+    "resources": "Insufficient {what}",
+    "taint": "node(s) had untolerated taint {{{what}}}",
+    "cards": "node(s) had no single card with enough free {what}",
+    "cap": "node(s) refused by the limit of {what}",
+    "gang": "node(s) refused by gang {what}",
+    "volumes": "node(s) refused for the pod's volumes: {plain}",
+    "unsupported": "node(s) not tried: yunchi does not support {plain} yet",
+}
+"""Rules that name a resource, a taint, a claim's fault."""
+
 
 def unschedulable_message(total_nodes: int, reasons: Iterable[Reason], fix: str) -> str:
     """One sentence per pod, for its PodScheduled condition and for tables.
@@ -42,16 +53,10 @@ def unreadable_message(error: str) -> str:
 def reason_text(rule: str) -> str:
     """A rule of the engine in kube-scheduler's words."""
     kind, _, what = rule.partition(":")
-    if kind == "resources":
-        return "Too many pods" if what == "pods" else f"Insufficient {what}"
-    if kind == "taint":
-        return f"node(s) had untolerated taint {{{what}}}"
-    if kind == "cards":
-        return f"node(s) had no single card with enough free {what}"
-    if kind in ("cap", "gang"):
-        return f"node(s) refused by {'the limit of' if kind == 'cap' else 'gang'} {what}"
-    if kind == "unsupported":
-        return f"node(s) not tried: yunchi does not support {what.replace('-', ' ')} yet"
+    if rule == "resources:pods":
+        return "Too many pods"
+    if kind in _OF_SOMETHING:
+        return _OF_SOMETHING[kind].format(what=what, plain=what.replace("-", " "))
     return _TEXTS.get(rule, rule)
 
 

@@ -233,6 +233,40 @@ def test_the_table_says_what_moves_save_and_what_stays(owned: Path) -> None:
     assert "  3 pods: no controller would recreate it" in bare
 
 
+def test_claims_decide_where_a_pod_may_go(tmp_path: Path) -> None:
+    def named(kind: str, name: str, version: str = "v1", **rest: object) -> dict[str, object]:
+        return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **rest}
+
+    def node(name: str) -> dict[str, object]:
+        meta = {"name": name, "labels": {"kubernetes.io/hostname": name}}
+        return named("Node", name, status={"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "9"}}) | {
+            "metadata": meta
+        }
+
+    def pod(name: str, claim: str) -> dict[str, object]:
+        volumes = [{"name": "d", "persistentVolumeClaim": {"claimName": claim}}]
+        return named("Pod", name, spec={"schedulerName": "yunchi", "containers": [{"name": "c"}], "volumes": volumes})
+
+    host = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["b"]}]}
+    bound = {"metadata": {"name": "data", "annotations": {"pv.kubernetes.io/bind-completed": "yes"}}}
+    items = [
+        *(node(name) for name in ("a", "b", "c")),
+        named("PersistentVolume", "v", spec={"nodeAffinity": {"required": {"nodeSelectorTerms": [host]}}}),
+        named("PersistentVolumeClaim", "data", spec={"volumeName": "v"}) | bound,
+        pod("db", "data"),
+        pod("lost", "typo"),
+    ]
+    given = tmp_path / "all.json"
+    given.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    found = run("plan", given, "-o", "json")
+    answer = json.loads(found.stdout)
+    assert answer["placements"] == [{"pod": "default/db", "node": "b"}]
+    assert [(one["pod"], one["reasons"]) for one in answer["unplaced"]] == [
+        ("default/lost", [{"rule": "volumes:claim-missing", "nodes": 3}])
+    ]
+    assert "create claim default/typo" in answer["unplaced"][0]["fix"]
+
+
 def test_repack_of_the_example_frees_a_node() -> None:
     document = json.loads(run("plan", SMALL, "--mode", "repack", "-o", "json").stdout)
     assert document["emptiedNodes"] == ["nanjing-kunpeng-1"]
