@@ -19,6 +19,7 @@ from yunchi_placement.problem import (
     Spread,
     Taint,
     Toleration,
+    Wish,
 )
 from yunchi_placement.solution import Bound, Effort, Objective, Progress, Reason, Solution, Stage, Unplaced
 from yunchi_placement.solve import solve
@@ -51,6 +52,7 @@ __all__ = [
     "Taint",
     "Toleration",
     "Unplaced",
+    "Wish",
     "solve",
     "validate",
 ]

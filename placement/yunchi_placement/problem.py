@@ -107,6 +107,19 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """A preference: breaks ties once packing is settled, and never costs anything.
+
+    `weight` counts for a node (below 0: against it) where the `term` matches; or once for each item of the group of
+    `near` that is in the node's domain; or, with neither, once for each PreferNoSchedule taint that is not tolerated.
+    """
+
+    weight: int
+    term: NodeTerm | None = None
+    near: Near | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HostPort:
     """A port taken on the host. The IP 0.0.0.0 (all) conflicts with every other IP."""
 
@@ -150,6 +163,7 @@ class Item:
         budgets: names of the disruption budgets that cover it.
         cards: for a running item, the numbers of the cards that it holds, where that is known; kind by kind in the
             order of `Problem.cards`.
+        wishes: what it would like, if that costs nothing.
     """
 
     name: str
@@ -171,6 +185,7 @@ class Item:
     stays: str = ""
     move_cost: int = 1
     cards: tuple[int, ...] = ()
+    wishes: tuple[Wish, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

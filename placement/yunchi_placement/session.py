@@ -25,6 +25,7 @@ from yunchi_placement.solution import Bound, Effort, Objective, Reason, Solution
 from yunchi_placement.solve import order_of, pursue, solve
 from yunchi_placement.state import State
 from yunchi_placement.validate import validate
+from yunchi_placement.wishes import grant
 from yunchi_placement.world import Base, World
 
 Floats = npt.NDArray[np.float64]
@@ -128,6 +129,7 @@ class Session:
         state, bound = place_rest(builder.state, self._seed, STEPS), None
         if effort != "fast":
             state, bound = pursue(state, volume_bound(state), self._objective, effort, self._seed)
+        grant(state, self._running.values())
         self._keep(state)
         return Arrival(
             placed=tuple((arrivals[one].name, instance.nodes[int(state.node_of[one])].name) for one in order_of(state)),

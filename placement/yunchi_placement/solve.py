@@ -15,6 +15,7 @@ from yunchi_placement.problem import Problem
 from yunchi_placement.solution import Bound, Effort, Objective, Progress, Solution, Stage
 from yunchi_placement.state import State
 from yunchi_placement.validate import validate
+from yunchi_placement.wishes import grant
 
 STEPS_FAST, STEPS = 600, 6000
 """Search steps for items that the greedy stage left over."""
@@ -57,6 +58,7 @@ def solve(
     run.stage("greedy", state, bound=bound)
     if effort != "fast":
         state, bound = pursue(state, bound, objective, effort, seed, run.stage)
+    grant(state, (item for item in problem.items if item.node is not None))
     return solution_of(problem, state, bound, objective, tuple(run.stages))
 
 

@@ -25,10 +25,14 @@ from yunchi_placement.problem import (
     Requirement,
     Spread,
     Taint,
+    Wish,
     as_int,
 )
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
+
+MOST_WEIGHT = 1_000_000
+"""Of a wish: sums over a cluster of any size stay exact."""
 
 
 def validate(problem: Problem) -> None:
@@ -161,6 +165,22 @@ def _items(problem: Problem) -> None:
         if item.ports and id(item.ports) not in seen:
             seen.add(id(item.ports))
             _ports(item.name, item.ports)
+        if item.wishes and id(item.wishes) not in seen:
+            seen.add(id(item.wishes))
+            _wishes(item.name, item.wishes)
+
+
+def _wishes(name: str, wishes: Iterable[Wish]) -> None:
+    for wish in wishes:
+        where = f"item {name}: wish"
+        if not _is_int(wish.weight) or abs(wish.weight) > MOST_WEIGHT:
+            raise InvalidProblem(f"{where}: weight {wish.weight!r} is no whole number up to {MOST_WEIGHT:,}")
+        if wish.near is not None and wish.term is not None:
+            raise InvalidProblem(f"{where}: term and near are both set; make two wishes of it")
+        if wish.near is not None:
+            _key_and_group(where, wish.near.key, wish.near.group)
+        if wish.term is not None:
+            _constraints(name, Constraints(required=(wish.term,)))
 
 
 def _constraints(name: str, constraints: Constraints) -> None:

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from yunchi_operator.api.core import Affinity, Node, Pod, PodAffinityTerm, SelectorRequirement
+from yunchi_operator.api.core import (
+    Affinity,
+    Node,
+    Pod,
+    PodAffinityTerm,
+    SelectorRequirement,
+    TopologySpreadConstraint,
+)
 from yunchi_operator.api.fields import Path
 from yunchi_operator.api.kinds import LabelSelector, NodePool
 from yunchi_operator.api.quantities import micro, parse
@@ -15,6 +22,7 @@ NODE_OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
 LABEL_OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist")
 EFFECTS: Final = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
+_PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +74,29 @@ def pod(decoded: Pod, raw: Mapping[str, Any]) -> Iterator[Finding]:
         if toleration.operator not in ("Exists", "Equal", ""):
             yield _one_of(("spec", "tolerations", index, "operator"), toleration.operator, ("Exists", "Equal"))
     for index, spread in enumerate(spec.topology_spread_constraints):
+        yield from _spread(spread, ("spec", "topologySpreadConstraints", index))
         if spread.when_unsatisfiable not in ("DoNotSchedule", "ScheduleAnyway"):
             path = ("spec", "topologySpreadConstraints", index, "whenUnsatisfiable")
             yield _one_of(path, spread.when_unsatisfiable, ("DoNotSchedule", "ScheduleAnyway"))
     if spec.affinity != _NO_AFFINITY:
         yield from _affinity(spec.affinity)
+
+
+def _spread(spread: TopologySpreadConstraint, at: Path) -> Iterator[Finding]:
+    if not spread.topology_key:
+        yield Finding((*at, "topologyKey"), "is required; kubernetes.io/hostname means per node")
+    if spread.max_skew < 1:
+        yield Finding((*at, "maxSkew"), f"{spread.max_skew} is less than 1")
+    if spread.min_domains is not None and spread.min_domains < 1:
+        yield Finding((*at, "minDomains"), f"{spread.min_domains} is less than 1")
+    for name, policy in (
+        ("nodeAffinityPolicy", spread.node_affinity_policy),
+        ("nodeTaintsPolicy", spread.node_taints_policy),
+    ):
+        if policy not in ("Honor", "Ignore"):
+            yield _one_of((*at, name), policy, ("Honor", "Ignore"))
+    if spread.label_selector is not None:
+        yield from _label_selector(spread.label_selector, (*at, "labelSelector"))
 
 
 _NO_AFFINITY: Final = Affinity()
@@ -87,12 +113,29 @@ def _affinity(affinity: Affinity) -> Iterator[Finding]:
         for number, test in enumerate(term.match_fields):
             if test.key != "metadata.name":
                 yield _one_of((*at, index, "matchFields", number, "key"), test.key, ("metadata.name",))
+    for index, liked in enumerate(affinity.node_affinity.preferred):
+        where: Path = ("spec", "affinity", "nodeAffinity", _PREFERRED, index)
+        yield from _weight(liked.weight, where)
+        yield from _node_tests(liked.preference.match_expressions, (*where, "preference", "matchExpressions"))
+    for name, wishes in (
+        ("podAffinity", affinity.pod_affinity.preferred),
+        ("podAntiAffinity", affinity.pod_anti_affinity.preferred),
+    ):
+        for index, wish in enumerate(wishes):
+            where = ("spec", "affinity", name, _PREFERRED, index)
+            yield from _weight(wish.weight, where)
+            yield from _pod_term(wish.pod_affinity_term, (*where, "podAffinityTerm"))
     for name, terms in (
         ("podAffinity", affinity.pod_affinity.required),
         ("podAntiAffinity", affinity.pod_anti_affinity.required),
     ):
         for index, one in enumerate(terms):
             yield from _pod_term(one, ("spec", "affinity", name, _REQUIRED, index))
+
+
+def _weight(weight: int, at: Path) -> Iterator[Finding]:
+    if not 1 <= weight <= 100:
+        yield Finding((*at, "weight"), f"{weight} is not within 1 and 100")
 
 
 def _pod_term(term: PodAffinityTerm, at: Path) -> Iterator[Finding]:

@@ -124,10 +124,20 @@ class NodeSelector(_View, frozen=True):
     node_selector_terms: tuple[NodeSelectorTerm, ...] = ()
 
 
+class PreferredNode(_View, frozen=True):
+    """A wish about nodes."""
+
+    weight: int = 1
+    preference: NodeSelectorTerm = NodeSelectorTerm()
+
+
 class NodeAffinity(_View, frozen=True):
-    """The hard part of node affinity."""
+    """What must hold of a node, and what would be liked."""
 
     required: NodeSelector | None = msgspec.field(default=None, name="requiredDuringSchedulingIgnoredDuringExecution")
+    preferred: tuple[PreferredNode, ...] = msgspec.field(
+        default=(), name="preferredDuringSchedulingIgnoredDuringExecution"
+    )
 
 
 class PodAffinityTerm(_View, frozen=True):
@@ -141,11 +151,21 @@ class PodAffinityTerm(_View, frozen=True):
     mismatch_label_keys: tuple[str, ...] = ()
 
 
+class PreferredPods(_View, frozen=True):
+    """A wish about neighbours."""
+
+    weight: int = 1
+    pod_affinity_term: PodAffinityTerm = PodAffinityTerm()
+
+
 class PodAffinity(_View, frozen=True):
-    """The hard part of pod affinity or anti-affinity."""
+    """Pod affinity or anti-affinity: what must hold, and what would be liked."""
 
     required: tuple[PodAffinityTerm, ...] = msgspec.field(
         default=(), name="requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    preferred: tuple[PreferredPods, ...] = msgspec.field(
+        default=(), name="preferredDuringSchedulingIgnoredDuringExecution"
     )
 
 

@@ -11,8 +11,17 @@ from yunchi_operator.api.names import GANG_LABEL, GANG_MIN_LABEL
 from yunchi_operator.api.volumes import InlineDisk, inline_disks
 from yunchi_operator.scheduling import unsupported
 from yunchi_operator.scheduling.requests import pod_requests
-from yunchi_operator.scheduling.terms import Profile, SpreadOver, Together, profile_of, spreads, together
-from yunchi_placement import Constraints, HostPort, NodeTerm, Requirement
+from yunchi_operator.scheduling.terms import (
+    Liking,
+    Profile,
+    SpreadOver,
+    Together,
+    likings,
+    profile_of,
+    spreads,
+    together,
+)
+from yunchi_placement import Constraints, HostPort, NodeTerm, Requirement, Wish
 from yunchi_placement import Toleration as EngineToleration
 
 MIRROR_ANNOTATION: Final = "kubernetes.io/config.mirror"
@@ -42,6 +51,7 @@ class PodFacts:
         unsupported: the rule that keeps Yunchi from placing it, or None.
         profile: how others see it.
         gang: with whom it starts together.
+        node_wishes, likings: what it would like: of nodes, and of other pods.
         disks: named in its volumes themselves; some may be on one node only once.
     """
 
@@ -59,6 +69,8 @@ class PodFacts:
     profile: Profile
     gang: GangRef | None = None
     disks: frozenset[InlineDisk] = frozenset()
+    node_wishes: tuple[Wish, ...] = ()
+    likings: tuple[Liking, ...] = ()
 
     @property
     def has_claims(self) -> bool:
@@ -104,6 +116,8 @@ def pod_facts(pod: Pod) -> PodFacts:
         unsupported=unsupported.own_rule(pod),
         profile=profile_of(pod),
         gang=_gang(pod),
+        node_wishes=tuple(_node_wishes(pod)),
+        likings=tuple(likings(pod)),
         disks=frozenset(inline_disks(pod)) if pod.spec.volumes else frozenset(),
     )
 
@@ -147,6 +161,14 @@ def constraints_of(pod: Pod) -> Constraints:
         required=terms,
         tolerations=tuple(_tolerations(spec.tolerations)),
     )
+
+
+def _node_wishes(pod: Pod) -> Iterator[Wish]:
+    """Preferred node affinity; an empty preference likes no node in particular."""
+    for wish in pod.spec.affinity.node_affinity.preferred:
+        labels, fields = wish.preference.match_expressions, wish.preference.match_fields
+        if labels or fields:
+            yield Wish(wish.weight, NodeTerm(tuple(_requirements(labels)), tuple(_requirements(fields))))
 
 
 def _requirements(tests: Iterable[SelectorRequirement]) -> Iterator[Requirement]:

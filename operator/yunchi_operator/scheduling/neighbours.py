@@ -13,7 +13,7 @@ from typing import Final
 from yunchi_operator.scheduling.facts import PodFacts
 from yunchi_operator.scheduling.selectors import Selector
 from yunchi_operator.scheduling.terms import Profile, Term
-from yunchi_placement import Apart, Near, Spread
+from yunchi_placement import Apart, Near, Spread, Wish
 
 NAME_LABEL: Final = "kubernetes.io/metadata.name"
 NamespaceLabels = Mapping[str, Mapping[str, str]]
@@ -62,6 +62,8 @@ class Groups:
                 changed |= self._learn(near.term)
             for spread in facts.spread:
                 changed |= self._learn(spread.term)
+            for liking in facts.likings:
+                changed |= self._learn(liking.near.term)
         return changed
 
     def near(self, facts: PodFacts) -> tuple[Near, ...]:
@@ -84,6 +86,12 @@ class Groups:
                 honor_taints=one.honor_taints,
             )
             for one in facts.spread
+        )
+
+    def wishes(self, facts: PodFacts) -> tuple[Wish, ...]:
+        """What a pod would like near or away, for the engine."""
+        return tuple(
+            Wish(one.weight, near=Near(one.near.topology_key, self._names[one.near.term])) for one in facts.likings
         )
 
     def is_vague(self, term: Term) -> bool:

@@ -79,6 +79,11 @@ def hard_taints(node: Node) -> tuple[Taint, ...]:
     return tuple(taints)
 
 
+def soft_taints(node: Node) -> tuple[Taint, ...]:
+    """Taints that pods rather avoid."""
+    return tuple(Taint(one.key, one.value, one.effect) for one in node.spec.taints if one.effect == "PreferNoSchedule")
+
+
 def engine_node(node: Node, resources: Sequence[str], offered: Mapping[str, int], cost_micro: int) -> EngineNode:
     """One node, with its capacity in the order of ``resources``."""
     return EngineNode(
@@ -87,7 +92,7 @@ def engine_node(node: Node, resources: Sequence[str], offered: Mapping[str, int]
             whole_capacity(resource, min(max(0, offered.get(resource, 0)), CAPACITY_LIMIT)) for resource in resources
         ),
         labels=tuple(sorted(node.metadata.labels.items())),
-        taints=hard_taints(node),
+        taints=hard_taints(node) + soft_taints(node),
         unschedulable=node.spec.unschedulable,
         cost=cost_micro,
     )

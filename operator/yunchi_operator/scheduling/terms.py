@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from yunchi_operator.api.core import Pod, PodAffinityTerm, TopologySpreadConstraint
 from yunchi_operator.api.kinds import LabelSelector
 from yunchi_operator.scheduling.selectors import Selector, compiled, matches
+
+SOFT_SPREAD: Final = 10
+"""What a pod more in a domain weighs beside preferred terms, which weigh 1 to 100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,28 @@ class SpreadOver:
     min_domains: int
     honor_affinity: bool
     honor_taints: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Liking:
+    """A preferred term, or a soft spread constraint: what a pod would like near, by its weight, or away (below 0)."""
+
+    weight: int
+    near: Together
+
+
+def likings(pod: Pod) -> Iterator[Liking]:
+    """A pod's wishes about others, with the weights that it states; spread counts ``SOFT_SPREAD`` for each pod."""
+    affinity = pod.spec.affinity
+    for sign, wishes in ((1, affinity.pod_affinity.preferred), (-1, affinity.pod_anti_affinity.preferred)):
+        for wish in wishes:
+            term = wish.pod_affinity_term
+            yield Liking(sign * wish.weight, Together(term.topology_key, _term(pod, term)))
+    for one in pod.spec.topology_spread_constraints:
+        if one.when_unsatisfiable == "ScheduleAnyway":
+            selector = _keyed(pod, one.label_selector, one.match_label_keys)
+            near = Term(selector, (pod.metadata.namespace or "default",), staying=True)
+            yield Liking(-SOFT_SPREAD, Together(one.topology_key, near))
 
 
 def profile_of(pod: Pod) -> Profile:

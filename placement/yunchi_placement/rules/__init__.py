@@ -9,7 +9,7 @@ from __future__ import annotations
 from yunchi_placement.rules.caps import CapRow
 from yunchi_placement.rules.cards import CardTable
 from yunchi_placement.rules.host_ports import port_groups
-from yunchi_placement.rules.node_affinity import Labels, affinity_mask
+from yunchi_placement.rules.node_affinity import Labels, affinity_mask, term_mask
 from yunchi_placement.rules.pod_affinity import near_mask
 from yunchi_placement.rules.pod_anti_affinity import Conflicts, apart_mask
 from yunchi_placement.rules.resources import fit_counts, fits_mask
@@ -36,4 +36,5 @@ __all__ = [
     "port_groups",
     "schedulable_mask",
     "spread_mask",
+    "term_mask",
 ]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.objects import HOST, ZONE, anti_affinity, node, pod
+from support.objects import HOST, PREFERRED, ZONE, anti_affinity, node, pod
 from yunchi_operator.api.core import Pod, PodAffinityTerm
 from yunchi_operator.scheduling.problem import build_problem
 from yunchi_placement import solve
@@ -315,3 +315,30 @@ def test_no_placement_breaks_any_term(found: list[Any]) -> None:
                 key = term_.topology_key
                 together = key in labels_of[here] and labels_of[here].get(key) == labels_of[there].get(key)
                 assert not (together and repels(term_, holder, target)), (holder.key, target.key, key)
+
+
+# -- preferences ------------------------------------------------------------------------------------------------------
+
+
+def preferring(kind: str, match: dict[str, str], *, key: str = ZONE, weight: int = 50) -> dict[str, Any]:
+    term = {"topologyKey": key, "labelSelector": {"matchLabels": match}}
+    return {"affinity": {kind: {PREFERRED: [{"weight": weight, "podAffinityTerm": term}]}}}
+
+
+def test_preferences_choose_among_nodes_in_use() -> None:
+    busy = [pod("x", on="a"), pod("y", on="c", labels=DB)]
+    assert place(ZONED, [*busy, pod("p", **preferring("podAffinity", DB))]) == {"p": "c"}
+    assert place(ZONED, [*busy, pod("p", **preferring("podAntiAffinity", DB))]) == {"p": "a"}
+    soft = spread(DB, whenUnsatisfiable="ScheduleAnyway")
+    assert place(ZONED, [*busy, pod("p", labels=DB, **soft)]) == {"p": "a"}
+    liked = {"weight": 1, "preference": {"matchExpressions": [{"key": ZONE, "operator": "In", "values": ["z2"]}]}}
+    assert place(ZONED, [*busy, pod("p", affinity={"nodeAffinity": {PREFERRED: [liked]}})]) == {"p": "c"}
+    assert place(ZONED, [pod("x", on="a"), pod("p", affinity={"nodeAffinity": {PREFERRED: [liked]}})]) == {"p": "a"}
+
+
+def test_a_soft_taint_is_avoided() -> None:
+    shunned = node("a", spec={"taints": [{"key": "k", "effect": "PreferNoSchedule"}]})
+    busy = [pod("x", on="a"), pod("y", on="b")]
+    assert place([shunned, node("b")], [*busy, pod("p")]) == {"p": "b"}
+    tolerant = {"tolerations": [{"key": "k", "operator": "Exists"}]}
+    assert place([shunned, node("b", cpu="1")], [*busy, pod("p", **tolerant)]) == {"p": "a"}

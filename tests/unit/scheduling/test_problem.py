@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.objects import HOST, REQUIRED, ZONE, anti_affinity, node, pod, pool
+from support.objects import HOST, PREFERRED, REQUIRED, ZONE, anti_affinity, node, pod, pool
 from yunchi_operator.api.core import Node, Pod
 from yunchi_operator.scheduling.problem import Built, build_problem
 from yunchi_operator.scheduling.roles import Role, role_of
@@ -271,7 +271,7 @@ def test_a_pod_with_a_rule_that_is_not_modelled_is_left_out_with_a_remedy(spec: 
     [
         {"topologySpreadConstraints": [{"topologyKey": ZONE, "whenUnsatisfiable": "ScheduleAnyway"}]},
         {"volumes": [{"name": "v", "configMap": {"name": "c"}}, {"name": "e", "emptyDir": {}}]},
-        {"affinity": {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1}]}}},
+        {"affinity": {"podAffinity": {PREFERRED: [{"weight": 1, "podAffinityTerm": {"topologyKey": ZONE}}]}}},
     ],
 )
 def test_soft_rules_and_harmless_volumes_do_not_matter(spec: dict[str, Any]) -> None:
