@@ -36,9 +36,12 @@ def resource_list(amounts: tuple[int, ...]) -> dict[str, str]:
 
 def node_manifest(node: Node) -> Manifest:
     """A Node; its cost travels as a label that the NodePools select on."""
-    taints = [{"key": taint.key, "value": taint.value, "effect": taint.effect} for taint in node.taints]
+    taints = [
+        {"key": taint.key, "value": taint.value.replace("/", "."), "effect": taint.effect} for taint in node.taints
+    ]
     labels = dict(node.labels) | {"cost": str(node.cost // 1_000_000)}
-    status = {"allocatable": resource_list(node.capacity)}
+    amounts = resource_list(node.capacity)
+    status = {"allocatable": amounts, "capacity": amounts}
     metadata = {"name": node.name, "labels": labels}
     return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"taints": taints}, "status": status}
 

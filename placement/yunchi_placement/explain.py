@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from yunchi_placement.canonical import ItemClass
+from yunchi_placement.canonical import ItemClass, canonicalise
 from yunchi_placement.fixes import Verdicts, amount, smallest_change
-from yunchi_placement.problem import Constraints
+from yunchi_placement.problem import Constraints, Problem
 from yunchi_placement.rules import (
     Labels,
     Taints,
@@ -155,6 +156,26 @@ _DETAILS: dict[str, Callable[[Verdicts, Ints], list[tuple[str, int]]]] = {
     "together": _by_gang,
 }
 """Rules that say which taint, resource, cap or gang refuses: names with numbers of nodes."""
+
+
+def refusals(problem: Problem, index: int) -> dict[str, str | None]:
+    """What each node says to one pending item beside what runs: the first rule that refuses it, or None.
+
+    Args:
+        problem: A validated problem; its other pending items are left away.
+        index: Of the item.
+    """
+    alone = replace(problem, items=tuple(item for k, item in enumerate(problem.items) if item.node or k == index))
+    state = State.empty(canonicalise(alone))
+    instance = state.instance
+    labels, taints = instance.world.eligibility.labels, instance.world.eligibility.taints
+    verdicts = verdicts_of(state, labels, taints, instance.classes[0], instance.items[0].constraints)
+    found: dict[str, str | None] = {}
+    for position, node in enumerate(instance.nodes):
+        name = next((name for name, mask in verdicts.masks.items() if not mask[position]), None)
+        here = np.array([position])
+        found[node.name] = name and (RULES.get(name) or _DETAILS[name](verdicts, here)[0][0])
+    return found
 
 
 def why_here(state: State, item: int) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -244,3 +246,34 @@ def test_beside_another_scheduler_only_true_races_overcommit(plane: ControlPlane
             times[pod["spec"]["schedulerName"]].append(at.timestamp())
         gap = min(abs(a - b) for a in times["yunchi"] for b in times["default-scheduler"])
         assert gap <= 2.0, f"{node}: room taken {gap} s ago was given away again"
+
+
+def test_explain_says_what_each_node_says(
+    plane: ControlPlane, namespace: str, scheduler: RunningScheduler, nodes: None
+) -> None:
+    del scheduler, nodes
+    make_nodes(plane, node_manifest("n1", cpu="4"), node_manifest("n2", taints=[POOL_TAINT]))
+    assert plane.create_many([ours("big", namespace, cpu="6"), ours("small", namespace)]) == []
+    placed(plane, namespace, 1)
+    waiting_message(plane, namespace, "big")
+
+    def explained(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "yunchi_operator.cli.main", "explain", "pod", *arguments]
+        return subprocess.run(
+            [*command, "--kubeconfig", str(plane.kubeconfig)], capture_output=True, text=True, check=False, timeout=60
+        )
+
+    found = explained(f"{namespace}/big", "-o", "json")
+    assert found.returncode == 3, found.stderr
+    document = json.loads(found.stdout)
+    assert (document["state"], document["openTo"]) == ("waiting", [])
+    assert {one["rule"]: one["examples"] for one in document["refused"]} == {
+        "resources:cpu": ["n1"],
+        "taint:yunchi.io/pool": ["n2"],
+    }
+    text = explained("small", "-n", namespace)
+    assert text.returncode == 0
+    assert f"{namespace}/small  bound to n1" in text.stdout
+    missing = explained("nobody", "-n", namespace)
+    assert missing.returncode == 2
+    assert f"there is no pod {namespace}/nobody" in missing.stderr

@@ -24,6 +24,7 @@ EXIT_CLOSED_PIPE: Final = 141
 """What a shell reports for a program that SIGPIPE ended."""
 
 _LAZY: Final = {
+    "explain": ("yunchi_operator.cli.explain", "explain_group", "Why a pod waits, or is where it is."),
     "operator": (
         "yunchi_operator.cli.operator",
         "operator_group",
