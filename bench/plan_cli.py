@@ -49,7 +49,8 @@ def node_manifest(node: Node) -> Manifest:
 def pod_manifest(item: Item) -> Manifest:
     """A pending Pod of Yunchi's; a group is a label and a required anti-affinity to it by host."""
     requests = {name: amount for name, amount in resource_list(item.requests).items() if name != "pods"}
-    containers = [{"name": "main", "image": "main", "resources": {"requests": requests}}]
+    extended = {name: amount for name, amount in requests.items() if "/" in name}  # a server wants their limits, too
+    containers = [{"name": "main", "image": "main", "resources": {"requests": requests, "limits": extended}}]
     spec: Manifest = {"schedulerName": "yunchi", "containers": containers} | placement(item.constraints)
     labels = {}
     for group in item.groups:

@@ -29,8 +29,10 @@ class Settings:
 
     quiet: float = 0.005
     """A single pod is solved after this long without another arrival."""
+    calm: float = 10.0
+    """So many recent arrivals are no storm: they come one by one, and none shall wait for the next."""
     quiet_per_pod: float = 0.005
-    """Each recent arrival lengthens the quiet asked for, so that a storm is not cut up at each of its small gaps."""
+    """Each further one lengthens the quiet asked for, so that a storm is not cut up at each of its small gaps."""
     recent: float = 1.0
     """Time in which an arrival's weight falls to a third."""
     quiet_max: float = 0.25
@@ -238,7 +240,8 @@ class PendingQueue:
         settings = self._settings
         if len(self._active) >= settings.batch_max:
             return self._first_arrival
-        quiet = min(settings.quiet + settings.quiet_per_pod * (self._rush - 1.0), settings.quiet_max)
+        storm = max(0.0, self._rush - settings.calm)
+        quiet = min(settings.quiet + settings.quiet_per_pod * storm, settings.quiet_max)
         return min(self._last_arrival + quiet, self._first_arrival + settings.window_max)
 
 
