@@ -170,9 +170,11 @@ def prepared(binaries: Any, problem: Problem, logs: Path | None, kind: str) -> I
             clusters.wait_nodes_ready(plane, len(problem.nodes), timeout=600)
             create(plane, pools(problem))
             create(plane, [pod_manifest(item) for item in problem.items])
-            yield plane
-        if logs:
-            shutil.copytree(folder, logs / kind, ignore=_no_data)
+            try:
+                yield plane
+            finally:
+                if logs:
+                    shutil.copytree(plane.folder, logs / kind, ignore=_no_data, dirs_exist_ok=True)
 
 
 def _no_data(_: str, names: list[str]) -> list[str]:
@@ -211,7 +213,7 @@ class Day:
         """All of it."""
         async with await KubeClient.connect(self.plane.kubeconfig) as client:
             path = f"/api/v1/namespaces/{NAMESPACE}/pods"
-            reflector = Reflector(client, path, BoundPod, handler=self.watcher.tell)
+            reflector = Reflector(client, path, BoundPod, handler=self.watcher.tell, page_size=5000)
             watching = asyncio.create_task(reflector.run())
             await reflector.synced.wait()
             try:

@@ -157,6 +157,10 @@ class Session:
         self._world.add(inside)
         self._touched[[self._world.position[item.node or ""] for item in inside]] = True
 
+    def stated(self, items: Sequence[Item] = ()) -> Problem:
+        """The problem as it is now: what runs, and these items waiting beside it."""
+        return replace(self._problem, items=(*self._running.values(), *items))
+
     def renew(self, nodes: Sequence[Node] | None = None, gangs: Sequence[Gang] | None = None) -> None:
         """Go on with other nodes or gangs; what runs is counted anew."""
         changed = replace(

@@ -65,6 +65,13 @@ class World:
     @classmethod
     def of(cls, problem: Problem) -> World:
         """The world of a validated problem, its running items in."""
+        world = cls.bare(problem)
+        world.add(item for item in problem.items if item.node is not None and item.node in world.position)
+        return world
+
+    @classmethod
+    def bare(cls, problem: Problem) -> World:
+        """The same, which knows the running items' rules and does not hold them yet."""
         nodes = tuple(sorted(problem.nodes, key=lambda node: node.name))
         capacity = np.array([node.capacity for node in nodes], dtype=np.int64)
         capacity = capacity.reshape(len(nodes), len(problem.resources))
@@ -86,7 +93,7 @@ class World:
             ),
             gang_needs=np.array([needs[name] for name in gangs], dtype=np.int64),
         )
-        world = cls(
+        return cls(
             resources=problem.resources,
             nodes=nodes,
             position={node.name: index for index, node in enumerate(nodes)},
@@ -98,24 +105,27 @@ class World:
             gangs=gangs,
             base=base,
         )
-        world.add(item for item in problem.items if item.node is not None and item.node in world.position)
-        return world
 
-    def add(self, items: Iterable[Item]) -> None:
-        """Take running items in; cards go to those known first, then to the largest, on the fullest that fits."""
+    def add(self, items: Iterable[Item]) -> dict[str, tuple[int, ...]]:
+        """Take running items in; cards go to those known first, then to the largest, on the fullest that fits.
+
+        Returns:
+            The cards that each item got, for those that hold any, kind by kind.
+        """
         running = list(items)
         if not running:
-            return
+            return {}
         base = self.base
         rows = np.array([self.position[item.node or ""] for item in running])
         np.subtract.at(base.free, rows, np.array([item.requests for item in running], dtype=np.int64))
         np.add.at(base.keepers, rows, np.array([item.keeps_node for item in running], dtype=np.int64))
         for row, item in zip(rows.tolist(), running, strict=True):
             self.relate(item, row, 1)
-        self._seat(sorted(running, key=lambda item: (not item.cards, item.name)))
+        return self._seat(sorted(running, key=lambda item: (not item.cards, item.name)))
 
-    def _seat(self, running: Sequence[Item]) -> None:
+    def _seat(self, running: Sequence[Item]) -> dict[str, tuple[int, ...]]:
         """Put running items on their cards: the known ones first, then the largest, on the fullest that fits."""
+        found: dict[str, tuple[int, ...]] = {}
         told: dict[str, tuple[int, ...]] = {item.name: item.cards for item in running if item.cards}
         for table in self.base.cards:
             asked = [item for item in running if item.requests[table.resource]]
@@ -125,8 +135,10 @@ class World:
                 known, told[item.name] = told.get(item.name, ())[:needed], told.get(item.name, ())[needed:]
                 if len(known) == needed and max(known) < table.free.shape[1]:
                     table.hold(row, amount, known)
+                    found[item.name] = found.get(item.name, ()) + known
                 else:
-                    table.take(row, amount)
+                    found[item.name] = found.get(item.name, ()) + tuple(table.take(row, amount))
+        return found
 
     def rebase(self, base: Base) -> None:
         """Start from another base."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +20,9 @@ from yunchi_operator.kube.client import STRATEGIC_MERGE_PATCH, ApiError, KubeCli
 log = logging.getLogger(__name__)
 
 BIND_TIMEOUT_SECONDS = 15.0
+PAUSE_SECONDS = 0.1
+REWRITE_SECONDS = 1.0
+PREEMPTED = "Preempted"
 MESSAGE_LIMIT = 1024  # characters; the API's own limit of an event's note
 
 
@@ -28,7 +31,7 @@ class Outcome(StrEnum):
 
     BOUND = "bound"
     LOST = "lost"
-    """The pod is gone, or was bound by somebody else (404, 409): nothing to do, the watch will tell."""
+    """The pod is gone, or was bound by somebody else (404, 409), or it was not sent for being out of date."""
     REFUSED = "refused"
     """The server says no (4xx): try again later, something about the pod or our rights must change."""
     FAILED = "failed"
@@ -69,6 +72,7 @@ class Binder:
         done: Callable[[Bound], None],
         *,
         allowed: Callable[[], bool] = lambda: True,
+        doubt: Callable[[Target], str] = lambda target: "",
         concurrency: int = 64,
     ) -> None:
         """Describe where to post and whom to tell.
@@ -76,15 +80,24 @@ class Binder:
         Args:
             client: connection to the API server; its pool must hold at least ``concurrency`` connections.
             done: called on the loop with each result; must not block.
-            allowed: asked before each post; while false nothing is sent (the Lease may be another's).
+            allowed: asked before each post; while false nothing is sent (the Lease may be another's). What waits goes
+                on waiting until it is allowed again, or withdrawn.
+            doubt: asked before each post why it is out of date, such as a node that is gone by now; empty when it is
+                not. A storm's last binding may be sent a minute after it was decided.
             concurrency: parallel posts.
         """
         self._client = client
         self._done = done
         self._allowed = allowed
+        self._doubt = doubt
         self._concurrency = concurrency
         self._waiting: deque[Target] = deque()
+        self._held: Counter[str] = Counter()  # keys that wait or are on their way
         self._workers: set[asyncio.Task[None]] = set()
+
+    def __contains__(self, key: object) -> bool:
+        """Whether a pod's binding is waiting or on its way: it has been neither done nor refused yet."""
+        return key in self._held
 
     @property
     def busy(self) -> bool:
@@ -93,7 +106,9 @@ class Binder:
 
     def submit(self, targets: Iterable[Target]) -> None:
         """Queue bindings, in order."""
-        self._waiting.extend(targets)
+        for target in targets:
+            self._waiting.append(target)
+            self._held[target.key] += 1
         missing = min(len(self._waiting), self._concurrency - len(self._workers))
         for _ in range(missing):
             worker = asyncio.create_task(self._work())
@@ -104,6 +119,8 @@ class Binder:
         """Take back what has not been sent yet, for instance when the Lease is lost."""
         withdrawn = list(self._waiting)
         self._waiting.clear()
+        for target in withdrawn:
+            self._release(target)
         return withdrawn
 
     async def drain(self) -> None:
@@ -113,11 +130,21 @@ class Binder:
 
     async def _work(self) -> None:
         clock = asyncio.get_running_loop().time
-        while self._waiting and self._allowed():
+        while self._waiting:
+            if not self._allowed():  # renewals of the Lease fell behind: they catch up, or the process ends
+                await asyncio.sleep(PAUSE_SECONDS)
+                continue
             target = self._waiting.popleft()
             started = clock()
-            outcome, message = await self._bind(target)
+            why = self._doubt(target)
+            outcome, message = (Outcome.LOST, why) if why else await self._bind(target)
+            self._release(target)
             self._done(Bound(target, outcome, message, clock() - started))
+
+    def _release(self, target: Target) -> None:
+        self._held[target.key] -= 1
+        if not self._held[target.key]:
+            del self._held[target.key]
 
     async def _bind(self, target: Target) -> tuple[Outcome, str]:
         body = {
@@ -149,13 +176,19 @@ class Note:
 
     Attributes:
         target: the pod; its ``node`` is empty when there is none.
-        reason: of the condition: ``Unschedulable`` or ``SchedulingGated``; empty for a bound pod (event only).
+        reason: of the condition: ``Unschedulable`` or ``SchedulingGated``; empty for a bound pod and ``Preempted``
+            for an evicted one (event only).
         message: for people.
     """
 
     target: Target
     reason: str
     message: str
+
+    @property
+    def said(self) -> tuple[str, str, str]:
+        """What tells it from others about pods of its name."""
+        return self.target.uid, self.reason, self.message
 
 
 class Narrator:
@@ -188,6 +221,8 @@ class Narrator:
         self._now = now
         self._identity = identity
         self._conditions: dict[str, Note] = {}
+        self._unwritten: dict[str, Note] = {}  # the server would not take these; again after a while
+        self._rewrite_at = 0.0
         self._said: dict[str, tuple[str, str, str]] = {}
         self._events: deque[Note] = deque()
         self._quiet = quiet
@@ -198,11 +233,11 @@ class Narrator:
 
     def unschedulable(self, note: Note) -> None:
         """Write the condition, unless the pod already says just this; then an event."""
-        said = (note.target.uid, note.reason, note.message)
-        if self._said.get(note.target.key) == said:
+        if self._said.get(note.target.key) == note.said:
             return
-        self._said[note.target.key] = said
+        self._said[note.target.key] = note.said
         self._conditions[note.target.key] = note
+        self._unwritten.pop(note.target.key, None)
         self._add_event(note)
         self.resume()
 
@@ -212,10 +247,16 @@ class Narrator:
         self._add_event(note)
         self.resume()
 
+    def preempted(self, note: Note) -> None:
+        """Tell a pod that it had to go, by an event."""
+        self._add_event(note)
+        self.resume()
+
     def forget(self, key: str) -> None:
         """The pod is bound or gone: drop what waits to be said about it."""
         self._said.pop(key, None)
         self._conditions.pop(key, None)
+        self._unwritten.pop(key, None)
 
     async def close(self) -> None:
         """Write what waits, conditions and events alike."""
@@ -231,6 +272,10 @@ class Narrator:
 
     def resume(self) -> None:
         """Go on writing, if there is anything that may be written now."""
+        if self._unwritten and asyncio.get_running_loop().time() >= self._rewrite_at:
+            self._said.update((key, note.said) for key, note in self._unwritten.items())
+            self._conditions = self._unwritten | self._conditions
+            self._unwritten = {}
         waiting = len(self._conditions) + (len(self._events) if self._quiet() else 0)
         for _ in range(min(waiting, self._concurrency - len(self._workers))):
             worker = asyncio.create_task(self._work())
@@ -268,8 +313,12 @@ class Narrator:
                 content_type=STRATEGIC_MERGE_PATCH,
             )
         except ApiError as error:
+            wanted = self._said.get(pod.key) == note.said
             self._said.pop(pod.key, None)  # say it again next time
             if error.status not in {404, 409}:
+                if wanted:  # still so: say it again without a next time, or the pod's user is left in the dark
+                    self._unwritten[pod.key] = note
+                    self._rewrite_at = asyncio.get_running_loop().time() + REWRITE_SECONDS
                 log.warning("%s: condition not written: %s", pod.key, error)
 
     async def _write_event(self, note: Note) -> None:
@@ -283,15 +332,19 @@ class Narrator:
 
     def _event(self, note: Note) -> dict[str, Any]:
         """An events.k8s.io/v1 Event as kube-scheduler writes it."""
-        pod, failed = note.target, bool(note.reason)
+        pod = note.target
+        failed = bool(note.reason) and note.reason != PREEMPTED
+        reason, action = ("FailedScheduling", "Scheduling") if failed else ("Scheduled", "Binding")
+        if note.reason == PREEMPTED:
+            reason, action = PREEMPTED, "Preempting"
         return {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {"generateName": f"{pod.name[:200]}-", "namespace": pod.namespace},
             "eventTime": self._now(),
             "type": "Warning" if failed else "Normal",
-            "reason": "FailedScheduling" if failed else "Scheduled",
-            "action": "Scheduling" if failed else "Binding",
+            "reason": reason,
+            "action": action,
             "note": note.message[:MESSAGE_LIMIT],
             "reportingController": SCHEDULER_NAME,
             "reportingInstance": self._identity[:128],

@@ -158,9 +158,7 @@ class KubeClient:
         limit = aiohttp.ClientTimeout(total=timeout_seconds)
         response = await self._send(method, path, body, query, content_type, limit)
         try:
-            data = await self._read(response)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._no_answer(error) from error
+            data = await self._whole(response)
         finally:
             response.release()
         if response.status >= 300:
@@ -180,7 +178,7 @@ class KubeClient:
         response = await self._send("GET", path, None, query, JSON, timeout)
         try:
             if response.status >= 300:
-                raise _as_error(response.status, await response.read())
+                raise _as_error(response.status, await self._whole(response))
             yield self._lines(response)
         finally:
             response.close()
@@ -194,6 +192,17 @@ class KubeClient:
                 for line in lines:
                     if line:
                         yield line
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._no_answer(error) from error
+
+    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body.
+
+        Raises:
+            ApiError: it broke off, or took too long.
+        """
+        try:
+            return await self._read(response)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._no_answer(error) from error
 

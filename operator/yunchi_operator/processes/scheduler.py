@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from yunchi_operator.api import names
 from yunchi_operator.api.core import Namespace, Node, Pod
+from yunchi_operator.api.disruption import PodDisruptionBudget
 from yunchi_operator.api.kinds import NodePool
 from yunchi_operator.api.volumes import (
     CSIDriver,
@@ -35,6 +36,7 @@ from yunchi_operator.kube.client import KubeClient
 from yunchi_operator.kube.lease import LeaseElector, LeaseLostError
 from yunchi_operator.kube.reflector import Handler, Reflector
 from yunchi_operator.processes.pool_writer import PoolWriter
+from yunchi_operator.processes.preemptor import Preemptor
 from yunchi_operator.processes.scheduler_metrics import PoolGauges, Reading, SchedulerMetrics
 from yunchi_operator.processes.scheduling_loop import SchedulingLoop
 from yunchi_operator.processes.solver import Solver, SolverError
@@ -101,6 +103,7 @@ class SchedulerProcess:
         groups = "/apis/scheduling.k8s.io/v1alpha2/podgroups"
         self._pod_groups = Reflector(client, groups, PodGroup, handler=self._on_pod_group, optional=True)
         storage = Storage(**{name: reflector.items for name, reflector in self._stores.items()})
+        self._budgets = Reflector(client, "/apis/policy/v1/poddisruptionbudgets", PodDisruptionBudget)
         self._view = View(
             self._nodes.items,
             self._pods.items,
@@ -108,6 +111,7 @@ class SchedulerProcess:
             self._pools.items,
             storage,
             self._pod_groups.items,
+            self._budgets.items,
         )
         mirror = Mirror(self._view, OBJECTIVE)
         self._thinker = Thinker(
@@ -135,6 +139,18 @@ class SchedulerProcess:
             client, storage, ready=self._loop.on_volumes_ready, failed=self._loop.on_volumes_failed
         )
         self._loop.volume_binder = self._volume_binder
+        self._preemptor = Preemptor(
+            client,
+            self._view,
+            mirror=mirror,
+            solver=self._solver,
+            narrator=self._narrator,
+            metrics=self._metrics,
+            now=_utc_now,
+            allowed=lambda: self._lease.held,
+            timeout_seconds=options.solve_timeout,
+        )
+        self._loop.preemptor = self._preemptor
         self._pool_writer = PoolWriter(client, self._view, options.pool_status_interval)
 
     # Handlers are bound late: the loop needs the reflectors' stores, and they need its handlers.
@@ -165,6 +181,7 @@ class SchedulerProcess:
             "pods": self._pods,
             "nodepools": self._pools,
             "podgroups": self._pod_groups,
+            "poddisruptionbudgets": self._budgets,
             **self._stores,
         }
 
@@ -224,6 +241,7 @@ class SchedulerProcess:
         """Take back what was not sent and wait for the answers of what was."""
         self._loop.withdraw()
         self._volume_binder.stop()
+        self._preemptor.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS if self._lease.held else 0):
                 await self._binder.drain()

@@ -68,6 +68,9 @@ class SchedulerMetrics:
             "Distance of the last solve's value from its proven bound.",
             registry=self.registry,
         )
+        self.preemptions = Counter(
+            "yunchi_preemptions", "Pods evicted for pods of higher priority.", registry=self.registry
+        )
         self.dropped_events = Counter(
             "yunchi_events_dropped", "Events not written because too many waited.", registry=self.registry
         )

@@ -15,11 +15,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from yunchi_operator.api.conditions import parse_timestamp
 from yunchi_operator.api.core import Namespace, Node, Pod
 from yunchi_operator.api.kinds import NodePool
+from yunchi_operator.api.names import SCHEDULER_NAME
 from yunchi_operator.kube.binding import Binder, Bound, Narrator, Note, Outcome, Target
+from yunchi_operator.processes.preemptor import Preemptor
 from yunchi_operator.processes.scheduler_metrics import SchedulerMetrics
 from yunchi_operator.processes.thinking import Thinker, Thought
 from yunchi_operator.processes.volume_binder import BOUND_WITHIN_SECONDS, VolumeBinder
 from yunchi_operator.scheduling import cycle
+from yunchi_operator.scheduling.claims_to_room import too_many
 from yunchi_operator.scheduling.cycle import Bind, Retry, Unfit
 from yunchi_operator.scheduling.messages import unreadable_message
 from yunchi_operator.scheduling.mirror import Mirror
@@ -36,6 +39,8 @@ CONFIRM_SECONDS = 30.0
 """A binding that was answered well but is not seen by then is given up: the watch has lost it."""
 UNSURE_SECONDS = 5.0
 """The same for a binding without an answer."""
+LATELY_SECONDS = 10.0
+"""In which two schedulers can have chosen the same room without knowing."""
 TICK_SECONDS = 1.0
 UNREADABLE = ("unreadable",)
 
@@ -55,7 +60,7 @@ class SchedulingLoop:
         now: Callable[[], float],
         fast_below: int = 50,
     ) -> None:
-        """Put the parts together; ``binder`` and ``volume_binder`` must be set before the loop runs.
+        """Put the parts together; ``binder``, ``volume_binder`` and ``preemptor`` are set before it runs.
 
         Args:
             view: of the cluster.
@@ -71,6 +76,7 @@ class SchedulingLoop:
         self.queue = queue
         self.binder: Binder | None = None
         self.volume_binder: VolumeBinder | None = None
+        self.preemptor: Preemptor | None = None
         self._mirror = mirror
         self._thinker = thinker
         self._narrator = narrator
@@ -81,6 +87,7 @@ class SchedulingLoop:
         self._refusals = Refusals()
         self._gangs: dict[str, set[str]] = defaultdict(set)
         self._gang_of: dict[str, str] = {}
+        self._lately: dict[str, float] = {}  # bound by us, and when
         self._meanwhile: list[Event] | None = None  # since the batch in flight was taken
 
     # -- what the watches tell ----------------------------------------------------------------------------------------
@@ -149,8 +156,16 @@ class SchedulingLoop:
         self._mirror.touch(key)
         if self.view.ledger.confirm(key, pod.spec.node_name, load):
             self._wake(PodCame())
+            self._look_for_excess(pod)
         if key in self.queue:
             self._settle(key)
+
+    def _look_for_excess(self, pod: Pod) -> None:
+        """Another scheduler may have bound a pod to the room that we were giving away."""
+        if pod.spec.scheduler_name == SCHEDULER_NAME or self.preemptor is None:
+            return
+        victims = too_many(self.view, pod.spec.node_name, self._lately)
+        self.preemptor.take_back(victims, pod.spec.node_name, pod.key)
 
     def _waiting(self, key: str, pod: Pod) -> None:
         gated = bool(pod.spec.scheduling_gates)
@@ -162,6 +177,9 @@ class SchedulingLoop:
             gated=gated,
         )
         self._join_gang(key, pod)
+        if pod.status.nominated_node_name and key not in self.view.nominations:
+            self.view.nominations[key] = pod.status.nominated_node_name  # a predecessor of ours was making room
+            self._mirror.touch(key)
         if gated:
             text = "Scheduling is blocked due to non-empty scheduling gates"
             self._narrator.unschedulable(Note(_target(pod), "SchedulingGated", text))
@@ -199,6 +217,8 @@ class SchedulingLoop:
         self.queue.remove(key)
         self._refusals.discard(key)
         self._narrator.forget(key)
+        if self.preemptor is not None:
+            self.preemptor.settle(key)
         gang = self._gang_of.pop(key, None)
         if gang is not None:
             self._gangs[gang].discard(key)
@@ -218,7 +238,7 @@ class SchedulingLoop:
         while True:
             await self._until_due()
             keys = self.queue.take(self._now()).keys
-            keys += tuple(self.queue.enlist(self._gang_mates(keys)))
+            keys += tuple(self.queue.enlist(self._gang_mates(keys) | self._outranked(keys)))
             if keys:
                 self._meanwhile = []
                 await self._cycle(keys)
@@ -229,6 +249,8 @@ class SchedulingLoop:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self._narrator.resume()
+            horizon = self._now() - LATELY_SECONDS
+            self._lately = {key: at for key, at in self._lately.items() if at > horizon}
             for key in self.view.ledger.expired(self._now()):
                 log.warning("%s: its binding was not confirmed in time, trying again", key)
                 self._unseat(key, delay=True)
@@ -249,12 +271,23 @@ class SchedulingLoop:
         gangs = {self._gang_of[key] for key in keys if key in self._gang_of}
         return {mate for gang in gangs for mate in self._gangs[gang]}
 
+    def _outranked(self, keys: Iterable[str]) -> set[str]:
+        """Waiting pods for which room is kept that a pod of higher priority may want: they are placed together."""
+        if not self.view.nominations:
+            return set()
+        batch = [self.view.pods[key] for key in keys if key in self.view.pods]
+        most = max((pod.spec.priority or 0 for pod in batch), default=0)
+        kept = (self.view.pods.get(key) for key in self.view.nominations)
+        return {pod.key for pod in kept if pod is not None and (pod.spec.priority or 0) < most}
+
     async def _cycle(self, keys: Sequence[str]) -> None:
         """Place a batch. If it cannot be stated, halves of it can, but for the pod at fault, which is told so."""
         decided: set[str] = set()
         try:
-            thought = await self._thinker.think(keys, self._effort(len(keys)))
-            decided = self._act(thought)
+            thought = await self._thinker.think(keys, self._effort(keys))
+            decided, unfit = self._act(thought)
+            if self.preemptor is not None and unfit:
+                await self.preemptor.make_room(unfit)
         except ValueError as error:
             if len(keys) > 1:
                 middle = len(keys) // 2
@@ -266,12 +299,13 @@ class SchedulingLoop:
             if key not in decided:  # nothing for those that are bound or gone by now
                 self.queue.retry(key, self._now(), delay=True)
 
-    def _effort(self, pods: int) -> Effort:
-        """A few pods are placed at once; a storm deserves a plan."""
-        return "fast" if pods < self._fast_below else "balanced"
+    def _effort(self, keys: Iterable[str]) -> Effort:
+        """A few pods are placed at once, and so are those that found no room before; a storm deserves a plan."""
+        fresh = sum(key not in self._refusals for key in keys)
+        return "fast" if fresh < self._fast_below else "balanced"
 
-    def _act(self, thought: Thought) -> set[str]:
-        """Carry out what was decided; returns the keys of the pods that it was decided about."""
+    def _act(self, thought: Thought) -> tuple[set[str], list[Unfit]]:
+        """Carry out what was decided; the keys of the pods that it was decided about, and the refused ones."""
         assert self.binder is not None  # noqa: S101 - set before the loop starts
         assert self.volume_binder is not None  # noqa: S101
         decided = cycle.decide(self.view, thought.asked, thought.answer, stirred=thought.stirred)
@@ -295,7 +329,7 @@ class SchedulingLoop:
         log.info(
             "%d to bind, %d waiting for room; %d nodes in use", len(targets), len(unfit), thought.answer.nodes_used
         )
-        return {action.key if isinstance(action, Retry) else action.pod.key for action in decided}
+        return {action.key if isinstance(action, Retry) else action.pod.key for action in decided}, unfit
 
     def _refuse(self, unfit: Sequence[Unfit]) -> None:
         for action in unfit:
@@ -326,6 +360,7 @@ class SchedulingLoop:
         self._metrics.bind_seconds.observe(bound.seconds)
         if bound.outcome is Outcome.BOUND:
             self._refusals.discard(key)
+            self._lately[key] = self._now()
             self._note_wait(key)
             text = f"Successfully assigned {key} to {bound.target.node}"
             self._narrator.scheduled(Note(bound.target, "", text))

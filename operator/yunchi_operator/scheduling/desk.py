@@ -5,10 +5,38 @@ Pure, and the same in the worker process and, when that has failed, beside the w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from yunchi_placement import Effort, Gang, Item, Node, Objective, Problem, Reason
+from yunchi_placement import Budget, Effort, Gang, Item, Node, Objective, Problem, Reason
+from yunchi_placement.preemption import Victim, preempt
 from yunchi_placement.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Claimants:
+    """Items that found no room and may take that of items of lower priority.
+
+    Attributes:
+        items: the claimants.
+        evictable: by name, when a running item started (seconds), and the disruption budgets that cover it.
+        leaving: names of running items that are on their way out already.
+        allowed: by budget, how many more of its items may be disrupted.
+    """
+
+    items: tuple[Item, ...]
+    evictable: Mapping[str, tuple[float, frozenset[str]]]
+    leaving: frozenset[str] = frozenset()
+    allowed: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """A claimant, the node that it will get, and who must go for it; those that are leaving anyway are not named."""
+
+    name: str
+    node: str
+    victims: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +49,7 @@ class Question:
         nodes, gangs: all of them, where any has changed.
         removed: names of items that have left.
         observed: items that run and were not there, or were otherwise.
+        claimants: who may have others evicted.
     """
 
     items: tuple[Item, ...]
@@ -31,6 +60,7 @@ class Question:
     gangs: tuple[Gang, ...] | None = None
     removed: tuple[str, ...] = ()
     observed: tuple[Item, ...] = ()
+    claimants: Claimants | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +80,14 @@ class Answer:
         placed: (item, node), in an order in which each one is allowed when its turn comes.
         nodes_used: by everything that runs, these included.
         gap: of the cost to its proven bound, as a fraction; None where no bound was looked for.
+        evictions: for the claimants that can be helped.
     """
 
     placed: tuple[tuple[str, str], ...]
     unplaced: tuple[Unplaced, ...]
     nodes_used: int
     gap: float | None = None
+    evictions: tuple[Eviction, ...] = ()
 
 
 class NothingKnown(Exception):  # noqa: N818 - a fact about this desk, such as after a restart
@@ -86,6 +118,7 @@ class Desk:
             unplaced=tuple(Unplaced(*one) for one in arrival.unplaced),
             nodes_used=session.nodes_used,
             gap=gap,
+            evictions=_evictions(session, question.claimants) if question.claimants else (),
         )
 
     def _updated(self, question: Question) -> Session:
@@ -100,3 +133,22 @@ class Desk:
         if question.observed:
             session.observe(question.observed)
         return session
+
+
+def _evictions(session: Session, claimants: Claimants) -> tuple[Eviction, ...]:
+    """Who must go so that the claimants fit."""
+    plain = session.stated(claimants.items)
+    items = tuple(
+        replace(item, budgets=claimants.evictable[item.name][1]) if item.name in claimants.evictable else item
+        for item in plain.items
+    )
+    budgets = tuple(Budget(name, allowed) for name, allowed in sorted(claimants.allowed.items()))
+    problem = replace(plain, items=items, budgets=budgets)
+    first = len(items) - len(claimants.items)
+    found = preempt(
+        problem,
+        range(first, len(items)),
+        evictable={name: Victim(since) for name, (since, _) in claimants.evictable.items()},
+        leaving=claimants.leaving,
+    )
+    return tuple(Eviction(items[one.item].name, one.node, one.victims) for one in found)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from yunchi_operator.api.core import Node, Pod
 from yunchi_operator.scheduling.card_shares import cards_of
-from yunchi_operator.scheduling.desk import Answer, Question
+from yunchi_operator.scheduling.desk import Answer, Claimants, Question
 from yunchi_operator.scheduling.facts import PodFacts
 from yunchi_operator.scheduling.items import BASE_RESOURCES, Items
 from yunchi_operator.scheduling.neighbours import Groups
@@ -50,6 +50,7 @@ class Mirror:
     def __init__(self, view: View, objective: Objective = "cost") -> None:
         self._view = view
         self._objective = objective
+        self._batch: frozenset[str] = frozenset()
         self._engine_nodes: dict[str, tuple[Node, EngineNode]] = {}
         self.reset()
 
@@ -84,6 +85,8 @@ class Mirror:
             keys: the batch; pods that do not wait any more are skipped.
             effort: the engine's.
         """
+        self._batch = frozenset(keys)
+        self._dirty |= self._batch & self._view.nominations.keys()
         stand, refused = self._stated(keys)
         wanted = [one.facts for one in stand]
         question = self._state(wanted, effort) if self._must_state(wanted) else self._update(wanted, effort)
@@ -113,12 +116,31 @@ class Mirror:
                 claimed |= found.volumes.exclusive if found.volumes is not None else frozenset()
         return stand, refused
 
+    def ask_to_evict(self, pods: Sequence[Pod], victims: Claimants) -> Question:
+        """State a question for pods that found no room.
+
+        Args:
+            pods: the claimants; the last question must have held them.
+            victims: whom they may have evicted; its items are filled in here.
+        """
+        self._batch = frozenset(pod.key for pod in pods)
+        self._dirty |= self._batch & self._view.nominations.keys()
+        stand, _ = self._stated(self._batch)
+        question = self._update([one.facts for one in stand], "fast")
+        return replace(question, items=(), claimants=replace(victims, items=question.items))
+
     def took(self, asked: Asked, answer: Answer) -> None:
         """The solver has answered: what it placed it takes for running, whatever becomes of the bindings."""
+        self.release_batch()
         for name, node in answer.placed:
             facts = self._facts(asked.pods[name])
             self._hold(facts, self._items.running(facts, node))
             self._dirty.add(name)
+
+    def release_batch(self) -> None:
+        """The question is answered: whoever is still nominated has its room kept again."""
+        self._dirty |= self._batch & self._view.nominations.keys()
+        self._batch = frozenset()
 
     def stirred(self) -> bool:
         """Whether, since the last question, something came, went or changed that others may mind."""
@@ -161,6 +183,8 @@ class Mirror:
     def _seated(self) -> Iterable[tuple[Pod, str]]:
         for key, pod in self._view.pods.items():
             node = self._view.ledger.seat_of(key)
+            if node is None and key not in self._batch:
+                node = self._view.nominations.get(key)
             if node is not None:
                 yield pod, node
 
@@ -203,6 +227,8 @@ class Mirror:
     def _present(self, key: str) -> Item | None:
         """A pod as it runs now; None when it does not."""
         pod, node = self._view.pods.get(key), self._view.ledger.seat_of(key)
+        if node is None and key not in self._batch:
+            node = self._view.nominations.get(key)
         if pod is None or node is None:
             return None
         facts = self._facts(pod)

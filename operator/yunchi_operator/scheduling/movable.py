@@ -42,7 +42,7 @@ class Movability:
         self._now = now
         self._host_paths = host_paths or {}
         self._local = _local_claims(volumes)
-        self._covered_by, self._allowed = _coverage(pods, budgets)
+        self._covered_by, self._allowed = coverage(pods, budgets)
         self.notes: list[str] = []
 
     @property
@@ -149,10 +149,10 @@ def _local_claims(volumes: Iterable[PersistentVolume]) -> dict[str, str]:
     return found
 
 
-def _coverage(
+def coverage(
     pods: Iterable[Pod], budgets: Sequence[PodDisruptionBudget]
 ) -> tuple[dict[str, list[str]], dict[str, int]]:
-    """Budgets by pod, and how many disruptions each budget allows."""
+    """Budgets (by key) by pod, for pods that run, and how many disruptions each budget allows."""
     by_namespace: dict[str, list[PodDisruptionBudget]] = defaultdict(list)
     for budget in sorted(budgets, key=lambda one: one.key):
         by_namespace[budget.metadata.namespace or "default"].append(budget)

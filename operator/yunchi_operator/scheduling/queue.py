@@ -42,7 +42,7 @@ class Settings:
     backoff_max: float = 30.0
     flush: float = 300.0
     """A sleeping pod is tried again after this long even if nothing seemed to help."""
-    batch_max: int = 20_000
+    batch_max: int = 60_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import msgspec
 
 from yunchi_operator.api import names
 from yunchi_operator.api.core import Namespace, Node, Pod
+from yunchi_operator.api.disruption import PodDisruptionBudget
 from yunchi_operator.api.kinds import NodePool
 from yunchi_operator.scheduling.facts import PodFacts, pod_facts
 from yunchi_operator.scheduling.ledger import Ledger, Load
@@ -42,7 +43,11 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The cluster, live: the mappings are the reflectors' own stores."""
+    """The cluster, live: the mappings are the reflectors' own stores.
+
+    Attributes:
+        nominations: the nodes where room is being made, or kept, for waiting pods.
+    """
 
     nodes: Mapping[str, Node]
     pods: Mapping[str, Pod]
@@ -50,8 +55,10 @@ class View:
     pools: Mapping[str, NodePool] = field(default_factory=dict)
     storage: Storage = field(default_factory=Storage)
     pod_groups: Mapping[str, PodGroup] = field(default_factory=dict)
+    budgets: Mapping[str, PodDisruptionBudget] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     facts: Facts = field(default_factory=Facts)
+    nominations: dict[str, str] = field(default_factory=dict)
 
     def department_of(self, pod: Pod) -> str:
         """Whose pod it is: the department of its namespace, or the namespace itself where it has none."""

@@ -100,6 +100,9 @@ class Refusals:
         self._keys: dict[_Shape, set[str]] = {}
         self._sample: dict[_Shape, PodFacts] = {}
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._shape_of
+
     def add(self, key: str, facts: PodFacts | None, rules: tuple[str, ...]) -> None:
         """A pod was refused by these rules; without facts it cannot be read, and only a change of its own helps."""
         self.discard(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from yunchi_operator.kube import binding
 from yunchi_operator.kube.binding import Binder, Bound, Narrator, Note, Outcome, Target
 from yunchi_operator.kube.client import KubeClient
 
@@ -135,10 +137,61 @@ async def test_nothing_is_sent_once_the_lease_is_another_s(server: Server, clien
     done: list[Bound] = []
     binder = Binder(client, done.append, allowed=lambda: len(done) < 5, concurrency=1)
     binder.submit([target(f"p{n}") for n in range(20)])
-    await binder.drain()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(binder.drain(), 0.4)
     assert len(server.paths("/binding")) == 5
     assert [one.name for one in binder.withdraw()] == [f"p{n}" for n in range(5, 20)]
     assert binder.withdraw() == []
+    await binder.drain()
+    assert len(server.paths("/binding")) == 5
+
+
+async def test_a_lease_that_is_renewed_late_only_delays_what_waits(server: Server, client: KubeClient) -> None:
+    held = [True]
+    done: list[Bound] = []
+
+    def count(bound: Bound) -> None:
+        done.append(bound)
+        held[0] = len(done) != 5
+
+    binder = Binder(client, count, allowed=lambda: held[0], concurrency=1)
+    binder.submit([target(f"p{n}") for n in range(20)])
+    await asyncio.sleep(0.3)
+    assert len(done) == 5
+    held[0] = True
+    await binder.drain()
+    assert [one.target.name for one in done] == [f"p{n}" for n in range(20)]
+    assert len(server.paths("/binding")) == 20
+
+
+async def test_what_became_out_of_date_while_it_waited_is_not_sent(server: Server, client: KubeClient) -> None:
+    done: list[Bound] = []
+    gone: set[str] = set()
+
+    def look(bound: Bound) -> None:
+        done.append(bound)
+        gone.add("n2")
+
+    binder = Binder(client, look, doubt=lambda one: f"node {one.node} is gone" * (one.node in gone), concurrency=1)
+    binder.submit([target("a", "n1"), target("b", "n2"), target("c", "n1")])
+    assert ("a/a" in binder, "a/c" in binder, "a/d" in binder) == (True, True, False)
+    await binder.drain()
+    assert [(one.target.name, one.outcome, one.message) for one in done] == [
+        ("a", Outcome.BOUND, ""),
+        ("b", Outcome.LOST, "node n2 is gone"),
+        ("c", Outcome.BOUND, ""),
+    ]
+    assert len(server.paths("/binding")) == 2
+    assert "a/c" not in binder
+
+
+async def test_what_was_withdrawn_is_no_longer_under_way(client: KubeClient) -> None:
+    binder = Binder(client, lambda bound: None, allowed=lambda: False)
+    binder.submit([target("a"), target("a", "n2")])
+    assert "a/a" in binder
+    assert len(binder.withdraw()) == 2
+    assert "a/a" not in binder
+    await binder.drain()
 
 
 async def test_the_same_words_are_written_once_and_new_ones_again(server: Server, client: KubeClient) -> None:
@@ -164,6 +217,46 @@ async def test_a_condition_that_was_not_written_is_written_next_time(server: Ser
     said.unschedulable(note("p"))
     await said.close()
     assert len(server.paths("/pods/p/status")) == 2
+
+
+async def test_a_condition_that_was_not_written_is_written_without_being_asked_for_again(
+    server: Server, client: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binding, "REWRITE_SECONDS", 0.05)
+    said = narrator(client)
+    server.refuse_status = True
+    for name in ("waits", "bound", "changed"):
+        said.unschedulable(note(name))
+    await said.close()
+    server.refuse_status = False
+    said.forget("a/bound")
+    said.unschedulable(note("changed", "other words"))
+    await said.close()
+    await asyncio.sleep(0.06)
+    said.resume()
+    await said.close()
+    assert len(server.paths("/pods/waits/status")) == 2
+    assert len(server.paths("/pods/bound/status")) == 1
+    told = [body for method, path, body in server.sent if method == "PATCH" and "/changed/" in path]
+    assert [one["status"]["conditions"][0]["message"] for one in told][1:] == ["other words"]
+    said.unschedulable(note("waits"))  # has been said
+    await said.close()
+    assert len(server.paths("/pods/waits/status")) == 2
+
+
+async def test_a_pod_that_is_bound_while_its_condition_fails_is_not_called_unschedulable_later(
+    server: Server, client: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binding, "REWRITE_SECONDS", 0.0)
+    said = narrator(client)
+    server.refuse_status = True
+    said.unschedulable(note("p"))
+    await asyncio.sleep(0.005)
+    said.forget("a/p")
+    await said.close()
+    said.resume()
+    await said.close()
+    assert len(server.paths("/pods/p/status")) == 1
 
 
 async def test_only_the_newest_of_waiting_conditions_is_written(server: Server, client: KubeClient) -> None:

@@ -52,6 +52,7 @@ class Server:
         self.scripts: list[Script] = []
         self.list_failures: list[web.Response] = []
         self.list_count = 0
+        self.torn_refusals = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.queries.append(dict(request.query))
@@ -69,12 +70,23 @@ class Server:
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         self.watched_from.append(request.query["resourceVersion"])
+        if self.torn_refusals:
+            self.torn_refusals -= 1
+            return await self._refuse_in_part(request)
         response = web.StreamResponse()
         await response.prepare(request)
         if self.scripts:
             await self.scripts.pop(0)(response)
         else:
             await asyncio.sleep(60)
+        return response
+
+    async def _refuse_in_part(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=500, headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b'{"kind": "Sta')
+        assert request.transport is not None
+        request.transport.close()
         return response
 
 
@@ -260,6 +272,14 @@ async def test_errors_of_the_server_are_outlasted(server: Server, client: KubeCl
         await asyncio.wait_for(recorder.reflector.synced.wait(), PATIENCE_SECONDS)
     assert list(recorder.reflector.items) == ["a"]
     assert server.list_failures == []
+
+
+async def test_a_refused_watch_whose_answer_breaks_off_is_outlasted(server: Server, client: KubeClient) -> None:
+    server.things = [thing("a", 1)]
+    server.torn_refusals = 2
+    async with Recorder(client) as recorder:
+        await recorder.until(lambda: len(server.watched_from) == 3)
+    assert server.torn_refusals == 0
 
 
 async def test_a_version_that_never_works_again_is_forgotten(server: Server, client: KubeClient) -> None:
