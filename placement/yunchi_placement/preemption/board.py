@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,26 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Crowd:
+    """The running items that may be evicted, as arrays; `alive` says who still runs."""
+
+    row: Ints
+    requests: Ints
+    priority: Ints
+    alive: Mask
+
+    @classmethod
+    def of(cls, items: Sequence[Item], rows: Sequence[int], width: int) -> Crowd:
+        """The arrays of these items on these rows."""
+        return cls(
+            np.array(rows, dtype=np.int64),
+            np.array([item.requests for item in items], dtype=np.int64).reshape(len(items), width),
+            np.array([item.priority for item in items], dtype=np.int64),
+            np.ones(len(items), dtype=np.bool_),
+        )
+
+
 class Board:
     """Seats claimants and takes victims away, and undoes both."""
 
@@ -31,12 +51,18 @@ class Board:
         self._cards = self.world.add(inside)
         self.budgets = Budgets(problem.budgets)
         self._since = {name: victim.since for name, victim in evictable.items()}
-        self.items = {item.name: replace(item, cards=self._cards.get(item.name, ())) for item in inside}
+        self.items = {
+            item.name: replace(item, cards=self._cards[item.name]) if item.name in self._cards else item
+            for item in inside
+        }
         rows = len(self.world.nodes)
         self.on_node: list[list[Item]] = [[] for _ in range(rows)]
-        for item in self.items.values():
-            if item.name in evictable:
-                self.on_node[self.row(item)].append(item)
+        crowd = [item for item in self.items.values() if item.name in evictable]
+        for item in crowd:
+            self.on_node[self.row(item)].append(item)
+        self.crowd = Crowd.of(crowd, [self.row(item) for item in crowd], len(problem.resources))
+        self._number = {item.name: number for number, item in enumerate(crowd)}
+        self._guarded = [(number, item.budgets) for number, item in enumerate(crowd) if item.budgets]
         instance = instance_of(self.world, claimants, range(len(claimants)), cell_of=np.zeros(rows, dtype=np.int64))
         self._kinds = {
             item.name: instance.classes[int(number)]
@@ -55,6 +81,10 @@ class Board:
     def kind(self, item: Item) -> ItemClass:
         """The class of a claimant."""
         return self._kinds[item.name]
+
+    def is_local(self, item: Item) -> bool:
+        """Whether only what is on its own node matters to a claimant."""
+        return not self.kind(item).ties and not self.kind(item).caps
 
     def still_needed(self, gang: str) -> int:
         """Members that a gang must get now, before those seated by this batch are counted."""
@@ -101,6 +131,13 @@ class Board:
             mask &= spread_mask(counts, tallies, kind.ties, nodes)
         return mask
 
+    def spent(self) -> Mask:
+        """By member of the crowd, whether evicting it would break a budget."""
+        mask = np.zeros(len(self.crowd.row), dtype=np.bool_)
+        for number, budgets in self._guarded:
+            mask[number] = self.budgets.spent(budgets)
+        return mask
+
     # -- changes ------------------------------------------------------------------------------------------------------
 
     def evict(self, item: Item) -> None:
@@ -108,12 +145,14 @@ class Board:
         self.world.remove(item)
         self.budgets.take(item.budgets, 1)
         self.on_node[self.row(item)].remove(item)
+        self.crowd.alive[self._number[item.name]] = False
 
     def restore(self, item: Item) -> None:
         """Put it back."""
         self.world.add([item])
         self.budgets.take(item.budgets, -1)
         self.on_node[self.row(item)].append(item)
+        self.crowd.alive[self._number[item.name]] = True
 
     def seat(self, choice: Choice) -> None:
         """Evict a choice's victims and seat its claimant."""

@@ -17,8 +17,8 @@ from yunchi_placement.preemption.trial import Choice, best_choice
 from yunchi_placement.problem import Item, Problem
 
 TRIALS = 4000
-"""Nodes tried for a batch, shared evenly; a claimant has at least ``FEWEST`` of them."""
-FEWEST = 20
+"""Nodes tried for a batch, shared evenly, within these limits for each claimant."""
+FEWEST, MOST = 20, 200
 
 
 def preempt(
@@ -43,11 +43,14 @@ def preempt(
         once all victims, and what is leaving, are gone. Nobody is evicted in vain, or who could have stayed.
     """
     placed = placed or {}
-    items = [replace(item, node=placed.get(k, item.node)) for k, item in enumerate(problem.items)]
+    items = list(problem.items)
+    for k, node in placed.items():
+        items[k] = replace(items[k], node=node)
     running = [item for item in items if item.node is not None and item.name not in leaving]
-    claimants = sorted(waiting, key=lambda k: _importance(problem, items[k]))
+    most = [max((node.capacity[r] for node in problem.nodes), default=1) or 1 for r in range(len(problem.resources))]
+    claimants = sorted(waiting, key=lambda k: _importance(most, items[k]))
     board = Board(problem, running, [items[k] for k in claimants], evictable)
-    trials = max(FEWEST, TRIALS // max(1, len(claimants)))
+    trials = min(MOST, max(FEWEST, TRIALS // max(1, len(claimants))))
     chosen: list[Choice] = []
     for unit in _units(claimants, items):
         chosen += _serve(board, [items[k] for k in unit], trials)
@@ -56,9 +59,8 @@ def preempt(
     return tuple(board.nomination(choice, position[choice.item.name]) for choice in chosen)
 
 
-def _importance(problem: Problem, item: Item) -> tuple[object, ...]:
-    """The important first, then the large: small ones fit into what those leave."""
-    most = [max((node.capacity[r] for node in problem.nodes), default=1) or 1 for r in range(len(problem.resources))]
+def _importance(most: Sequence[int], item: Item) -> tuple[object, ...]:
+    """The important first, then the large, as a share of the largest node: small ones fit into what those leave."""
     size = max((amount / cap for amount, cap in zip(item.requests, most, strict=True)), default=0.0)
     return (-item.priority, -size, item.name)
 
@@ -89,9 +91,14 @@ def _serve(board: Board, members: Sequence[Item], trials: int) -> list[Choice]:
 def _spare(board: Board, chosen: list[Choice]) -> list[Choice]:
     """Put back every victim that the batch can do without, the most important first."""
     for name in board.by_importance(victim for choice in chosen for victim in choice.victims):
+        home = board.items[name].node
+        # Only their own node's claimants can mind, unless some look further than their node.
+        near = [board.is_local(choice.item) and choice.node != home for choice in chosen]
+        seated = [choice for choice, aside in zip(chosen, near, strict=True) if not aside]
         without = [
-            replace(choice, victims=tuple(victim for victim in choice.victims if victim != name)) for choice in chosen
+            replace(choice, victims=tuple(victim for victim in choice.victims if victim != name)) for choice in seated
         ]
-        if board.replay(chosen, without):
-            chosen = without
+        if board.replay(seated, without):
+            fresh = iter(without)
+            chosen = [choice if aside else next(fresh) for choice, aside in zip(chosen, near, strict=True)]
     return chosen

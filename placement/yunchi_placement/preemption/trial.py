@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from yunchi_placement.preemption.answer import Choice
 from yunchi_placement.preemption.board import Board
@@ -13,6 +12,8 @@ __all__ = ["Choice", "best_choice"]
 
 Price = tuple[float, ...]
 """Less is better: broken budgets, the highest priority, the sum of priorities, the number, the age of the oldest."""
+CREDIT = 1 << 40
+"""Above all priorities: whoever is under a spent budget goes after all others."""
 OFFSET = 1 << 31
 """Makes priorities positive, so that their sum grows with the number of victims, as in kube-scheduler."""
 
@@ -37,33 +38,30 @@ def best_choice(board: Board, item: Item, trials: int) -> Choice | None:
 
 
 def _candidates(board: Board, item: Item, trials: int) -> list[int]:
-    """Rows where the claimant would fit if everybody less important left, the likely cheap ones first."""
-    kind, base = board.kind(item), board.world.base
-    found: list[tuple[tuple[float, ...], int]] = []
-    asked = kind.request > 0
-    for row in np.flatnonzero(kind.allowed).tolist():
-        lesser = [one for one in board.on_node[row] if one.priority < item.priority]
-        if not lesser:
-            continue
-        room = base.free[row] + np.array([one.requests for one in lesser], dtype=np.int64).sum(axis=0)
-        if (room[asked] >= kind.request[asked]).all():
-            found.append((_estimate(board, lesser, kind.request - base.free[row]), row))
-    return [row for _, row in sorted(found)[:trials]]
+    """Rows where the claimant would fit if everybody less important left, the likely cheap ones first.
 
-
-def _estimate(board: Board, lesser: list[Item], missing: npt.NDArray[np.int64]) -> tuple[float, ...]:
-    """A quick guess of the price: the least important leave until the sums suffice."""
-    gone = np.zeros_like(missing)
-    most, count, broken = 0, 0, 0
-    for one in sorted(lesser, key=board.importance, reverse=True):
-        if (gone >= missing).all():
-            break
-        if not (np.array(one.requests)[missing > gone] > 0).any():
-            continue
-        gone = gone + np.array(one.requests, dtype=np.int64)
-        most, count = one.priority, count + 1
-        broken += board.budgets.spent(one.budgets)
-    return (broken, most, count)
+    Victims are added level by level, those under spent budgets last and else the least important first; the level at
+    which the sums suffice ranks a node, and then how much is missing there.
+    """
+    kind, base, crowd = board.kind(item), board.world.base, board.crowd
+    asked = np.flatnonzero(kind.request > 0)
+    missing = kind.request[asked] - base.free[:, asked]
+    rank = np.full(len(missing), -1, dtype=np.int64)
+    lesser = crowd.alive & (crowd.priority < item.priority)
+    price = crowd.priority + np.where(board.spent(), CREDIT, 0)
+    for level, value in enumerate(np.unique(price[lesser]).tolist()):
+        inside = lesser & (price == value)
+        np.subtract.at(missing, crowd.row[inside], crowd.requests[np.ix_(inside, asked)])
+        fits = kind.allowed & (missing <= 0).all(axis=1) & (rank < 0)
+        rank[fits] = level
+    if item.apart or item.ports or item.spread or kind.social or kind.caps or kind.cards or kind.ties:
+        occupied = np.bincount(crowd.row[lesser], minlength=len(rank)) > 0  # not room, but somebody, may be in the way
+        rank[kind.allowed & (missing <= 0).all(axis=1) & occupied & (rank < 0)] = 0
+    rows = np.flatnonzero(rank >= 0)
+    need = np.maximum(kind.request[asked] - base.free[np.ix_(rows, asked)], 0)
+    share = (need / np.maximum(board.world.capacity[np.ix_(rows, asked)], 1)).max(axis=1, initial=0.0)
+    order = np.lexsort((rows, share, rank[rows]))
+    return [int(row) for row in rows[order][:trials]]
 
 
 def _victims(board: Board, item: Item, row: int) -> list[Item] | None:
