@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export PYTHONPATH := hack
 ARGS ?=
 
-.PHONY: help setup controlplane demo test unit check format bench lock clean
+.PHONY: help setup controlplane demo test unit check format bench mutation lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,11 +55,22 @@ bench: controlplane ## Benchmarks beside their baselines; see bench/RESULTS.md
 	@$(BIN)/python bench/plan_cli.py
 	@$(BIN)/python bench/live.py
 
+mutation: setup ## Do the tests notice broken rules? Changes each line of the checker and the rules (about half an hour)
+	@echo "==> Mutation tests"
+	@rm -rf build/mutation && mkdir -p build/mutation/src
+	@cp -r placement/yunchi_placement build/mutation/src && cp -r pyproject.toml tests hack bench examples build/mutation
+	@test -x build/.mutation/bin/mutmut || { $(PYTHON) -m venv build/.mutation && build/.mutation/bin/pip install --quiet \
+	  --disable-pip-version-check --require-hashes -r requirements/mutation.txt; }
+	@cd build/mutation && ../.mutation/bin/mutmut run && ../.mutation/bin/mutmut results
+
 lock: setup ## Refresh the hashed requirement locks
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header pyproject.toml --output-file requirements/runtime.txt
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --extra dev --constraint requirements/runtime.txt pyproject.toml --output-file requirements/dev.txt
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --extra dev --extra mutation --constraint requirements/dev.txt pyproject.toml \
+	  --output-file requirements/mutation.txt
 
 clean: ## Remove what was built here (the user's cache stays)
 	@rm -rf $(VENV) run build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

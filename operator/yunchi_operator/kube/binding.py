@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from yunchi_operator.api.names import FIELD_MANAGER_SCHEDULER, SCHEDULER_NAME
 from yunchi_operator.kube.client import STRATEGIC_MERGE_PATCH, ApiError, KubeClient
 
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 
 BIND_TIMEOUT_SECONDS = 15.0
 PAUSE_SECONDS = 0.1
+ASK_AGAIN_SECONDS = 0.5
 REWRITE_SECONDS = 1.0
 PREEMPTED = "Preempted"
 MESSAGE_LIMIT = 1024  # characters; the API's own limit of an event's note
@@ -35,7 +38,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     """The server says no (4xx): try again later, something about the pod or our rights must change."""
     FAILED = "failed"
-    """No answer, or a server error: the pod may even be bound; ask the watch, then try again."""
+    """No answer, or a server error, and the pod was not bound when asked for: it may yet be; try again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +160,53 @@ class Binder:
         try:
             await self._client.request("POST", path, body=body, timeout_seconds=BIND_TIMEOUT_SECONDS)
         except ApiError as error:
-            return _judge(error), str(error)
+            outcome = _judge(error)
+            return await self._find_out(target, error) if outcome is Outcome.FAILED else (outcome, str(error))
         return Outcome.BOUND, ""
+
+    async def _find_out(self, target: Target, trouble: ApiError) -> tuple[Outcome, str]:
+        """Ask what became of a binding without an answer: if it was done, its room must not be given away.
+
+        The watch may tell much later, for it suffers from the same network.
+        """
+        path = f"/api/v1/namespaces/{target.namespace}/pods/{target.name}"
+        while self._allowed():
+            try:
+                body = await self._client.request("GET", path, timeout_seconds=BIND_TIMEOUT_SECONDS)
+                pod = msgspec.json.decode(body, type=_Pod)
+            except (ApiError, msgspec.DecodeError) as error:
+                if isinstance(error, ApiError) and error.status in {403, 404}:
+                    return (Outcome.LOST if error.status == 404 else Outcome.FAILED), f"{trouble}; {error}"
+                await asyncio.sleep(ASK_AGAIN_SECONDS)
+                continue
+            if pod.metadata.uid != target.uid:
+                return Outcome.LOST, f"{trouble}; the pod has been replaced"
+            if pod.spec.nodeName == target.node:
+                return Outcome.BOUND, ""
+            return (Outcome.LOST if pod.spec.nodeName else Outcome.FAILED), str(trouble)
+        return Outcome.FAILED, str(trouble)
+
+
+class _PodMetadata(msgspec.Struct):
+    uid: str = ""
+
+
+class _PodSpec(msgspec.Struct):
+    nodeName: str = ""  # noqa: N815 - the API's own name
+
+
+class _Pod(msgspec.Struct):
+    """What a binding changes."""
+
+    metadata: _PodMetadata
+    spec: _PodSpec
 
 
 def _judge(error: ApiError) -> Outcome:
     """Sort the ways in which a binding can fail."""
     if error.status in {404, 409}:
         return Outcome.LOST
-    if 400 <= error.status < 500 and error.status not in {408, 429}:
+    if 400 <= error.status < 500 and error.status != 408:  # 429 too: it was turned away, there is no doubt about it
         return Outcome.REFUSED
     return Outcome.FAILED
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -310,17 +311,17 @@ class SchedulingLoop:
         assert self.volume_binder is not None  # noqa: S101
         decided = cycle.decide(self.view, thought.asked, thought.answer, stirred=thought.stirred)
         targets = []
-        now = self._now()
         for action in decided:
             if isinstance(action, Bind) and action.volumes is not None:
-                self.view.ledger.assume(action.pod.key, action.node, action.load, now + BOUND_WITHIN_SECONDS)
+                self.view.ledger.assume(action.pod.key, action.node, action.load, self._now() + BOUND_WITHIN_SECONDS)
                 target, labels = _target(action.pod, action.node), self.view.nodes[action.node].metadata.labels
                 self.volume_binder.start(target, action.pod, action.volumes, labels)
             elif isinstance(action, Bind):
-                self.view.ledger.assume(action.pod.key, action.node, action.load, now + CONFIRM_SECONDS)
+                # How long it waits for its turn is not known; the binder's answer starts the clock.
+                self.view.ledger.assume(action.pod.key, action.node, action.load, math.inf)
                 targets.append(_target(action.pod, action.node))
             elif isinstance(action, Retry):
-                self.queue.retry(action.key, now)
+                self.queue.retry(action.key, self._now())
         unfit = [action for action in decided if isinstance(action, Unfit)]
         self._refuse(unfit)
         self.binder.submit(targets)
@@ -359,6 +360,7 @@ class SchedulingLoop:
         self._metrics.binds.labels(bound.outcome.value).inc()
         self._metrics.bind_seconds.observe(bound.seconds)
         if bound.outcome is Outcome.BOUND:
+            self.view.ledger.expect_by(key, self._now() + CONFIRM_SECONDS)
             self._refusals.discard(key)
             self._lately[key] = self._now()
             self._note_wait(key)
@@ -374,7 +376,7 @@ class SchedulingLoop:
     def on_volumes_ready(self, target: Target) -> None:
         """All claims of a pod are bound: it can be."""
         assert self.binder is not None  # noqa: S101
-        self.view.ledger.expect_by(target.key, self._now() + CONFIRM_SECONDS)
+        self.view.ledger.expect_by(target.key, math.inf)
         self.binder.submit([target])
 
     def on_volumes_failed(self, key: str, why: str) -> None:
