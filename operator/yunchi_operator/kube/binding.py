@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 BIND_TIMEOUT_SECONDS = 15.0
 PAUSE_SECONDS = 0.1
 ASK_AGAIN_SECONDS = 0.5
+MOST_QUESTIONS = 60
+TRY_AGAIN_SECONDS = 0.2  # the first time; doubling
+TRIES = 4
 REWRITE_SECONDS = 1.0
 PREEMPTED = "Preempted"
 MESSAGE_LIMIT = 1024  # characters; the API's own limit of an event's note
@@ -150,6 +153,20 @@ class Binder:
             del self._held[target.key]
 
     async def _bind(self, target: Target) -> tuple[Outcome, str]:
+        """Try, and try again a few times where the server is at a loss: a pod must not go to the end of the queue."""
+        outcome, message, pause = Outcome.FAILED, "", TRY_AGAIN_SECONDS
+        for _ in range(TRIES):
+            outcome, message, passing = await self._try(target)
+            if not passing or not self._allowed():
+                break
+            await asyncio.sleep(pause)
+            pause *= 2
+            if why := self._doubt(target):
+                return Outcome.LOST, why
+        return outcome, message
+
+    async def _try(self, target: Target) -> tuple[Outcome, str, bool]:
+        """Post once; whether it may work another time."""
         body = {
             "apiVersion": "v1",
             "kind": "Binding",
@@ -161,8 +178,11 @@ class Binder:
             await self._client.request("POST", path, body=body, timeout_seconds=BIND_TIMEOUT_SECONDS)
         except ApiError as error:
             outcome = _judge(error)
-            return await self._find_out(target, error) if outcome is Outcome.FAILED else (outcome, str(error))
-        return Outcome.BOUND, ""
+            if outcome is not Outcome.FAILED:
+                return outcome, str(error), error.status == 429
+            outcome, message = await self._find_out(target, error)
+            return outcome, message, outcome is Outcome.FAILED
+        return Outcome.BOUND, "", False
 
     async def _find_out(self, target: Target, trouble: ApiError) -> tuple[Outcome, str]:
         """Ask what became of a binding without an answer: if it was done, its room must not be given away.
@@ -170,7 +190,9 @@ class Binder:
         The watch may tell much later, for it suffers from the same network.
         """
         path = f"/api/v1/namespaces/{target.namespace}/pods/{target.name}"
-        while self._allowed():
+        for _ in range(MOST_QUESTIONS):
+            if not self._allowed():
+                break
             try:
                 body = await self._client.request("GET", path, timeout_seconds=BIND_TIMEOUT_SECONDS)
                 pod = msgspec.json.decode(body, type=_Pod)

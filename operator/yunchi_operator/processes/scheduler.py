@@ -132,7 +132,11 @@ class SchedulerProcess:
             now=self._now,
         )
         self._binder = Binder(
-            client, self._loop.on_bound, allowed=lambda: self._lease.held, concurrency=options.concurrency
+            client,
+            self._loop.on_bound,
+            allowed=lambda: self._lease.held,
+            doubt=self._loop.doubt,
+            concurrency=options.concurrency,
         )
         self._loop.binder = self._binder
         self._volume_binder = VolumeBinder(

@@ -359,6 +359,9 @@ class SchedulingLoop:
         key = bound.target.key
         self._metrics.binds.labels(bound.outcome.value).inc()
         self._metrics.bind_seconds.observe(bound.seconds)
+        now = self.view.pods.get(key)
+        if now is not None and now.metadata.uid != bound.target.uid:
+            return  # a namesake has taken its place meanwhile, with a binding of its own
         if bound.outcome is Outcome.BOUND:
             self.view.ledger.expect_by(key, self._now() + CONFIRM_SECONDS)
             self._refusals.discard(key)
@@ -372,6 +375,13 @@ class SchedulingLoop:
         elif self.view.ledger.is_assumed(key):
             log.warning("%s: not bound to %s: %s", key, bound.target.node, bound.message)
             self._unseat(key, delay=True)
+
+    def doubt(self, target: Target) -> str:
+        """Why a binding that waits to be sent is out of date; empty when it is not."""
+        pod = self.view.pods.get(target.key)
+        if pod is None or pod.metadata.uid != target.uid:
+            return "the pod is gone"
+        return "" if target.node in self.view.nodes else f"node {target.node} is gone"
 
     def on_volumes_ready(self, target: Target) -> None:
         """All claims of a pod are bound: it can be."""

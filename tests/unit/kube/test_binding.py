@@ -20,11 +20,17 @@ from yunchi_operator.kube.client import KubeClient
 NOW = "2026-11-20T08:00:00.123456Z"
 
 
+def pod_answer(name: str, node: str = "", uid: str = "") -> web.Response:
+    return web.json_response({"metadata": {"uid": uid or f"uid-{name}"}, "spec": {"nodeName": node} if node else {}})
+
+
 class Server:
     """Answers bindings by the pod's name (``409-x`` with 409) and keeps everything that was sent."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, Any]] = []
+        self.asked: list[str] = []
+        self.found: list[web.Response] = []
         self.at_once = self.most_at_once = 0
         self.refuse_status = False
         self.port = 0
@@ -32,6 +38,9 @@ class Server:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
+        if request.method == "GET":
+            self.asked.append(request.path)
+            return self.found.pop(0) if self.found else pod_answer(request.path.split("/")[-1])
         self.sent.append((request.method, request.path, await request.json()))
         await asyncio.sleep(0.01)
         self.at_once -= 1
@@ -118,7 +127,8 @@ async def test_a_storm_never_has_more_posts_under_way_than_allowed(server: Serve
         (409, Outcome.LOST),
         (403, Outcome.REFUSED),
         (422, Outcome.REFUSED),
-        (429, Outcome.FAILED),
+        (429, Outcome.REFUSED),
+        (408, Outcome.FAILED),
         (500, Outcome.FAILED),
         (503, Outcome.FAILED),
     ],
@@ -131,6 +141,66 @@ async def test_each_way_to_fail_is_told_apart(client: KubeClient, status: int, o
     await binder.drain()
     assert {one.target.name: one.outcome for one in done} == {f"{status}-pod": outcome, "fine": Outcome.BOUND}
     assert f"no to {status}-pod" in next(one.message for one in done if one.outcome is outcome)
+
+
+@pytest.mark.parametrize(
+    ("found", "outcome"),
+    [
+        ([pod_answer("500-x", "n1")], Outcome.BOUND),
+        ([pod_answer("500-x")], Outcome.FAILED),
+        ([pod_answer("500-x", "n2")], Outcome.LOST),
+        ([pod_answer("500-x", "n1", uid="another")], Outcome.LOST),
+        ([web.Response(status=404)], Outcome.LOST),
+        ([web.Response(status=403)], Outcome.FAILED),
+        ([web.Response(status=429), web.Response(text="<html>"), pod_answer("500-x", "n1")], Outcome.BOUND),
+    ],
+)
+async def test_what_became_of_a_binding_without_an_answer_is_found_out(
+    server: Server,
+    client: KubeClient,
+    monkeypatch: pytest.MonkeyPatch,
+    found: list[web.Response],
+    outcome: Outcome,
+) -> None:
+    monkeypatch.setattr(binding, "ASK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(binding, "TRIES", 1)
+    done: list[Bound] = []
+    server.found = list(found)
+    binder = Binder(client, done.append)
+    binder.submit([target("500-x")])
+    await binder.drain()
+    assert [one.outcome for one in done] == [outcome]
+    assert server.asked == ["/api/v1/namespaces/a/pods/500-x"] * len(found)
+
+
+async def test_a_server_at_a_loss_is_tried_again_a_few_times(
+    server: Server, client: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binding, "TRY_AGAIN_SECONDS", 0.001)
+    done: list[Bound] = []
+    binder = Binder(client, done.append)
+    binder.submit([target("500-x"), target("429-x"), target("403-x")])
+    await binder.drain()
+    assert {one.target.name: one.outcome for one in done} == {
+        "500-x": Outcome.FAILED,
+        "429-x": Outcome.REFUSED,
+        "403-x": Outcome.REFUSED,
+    }
+    tries = [path.split("/")[-2] for method, path, _ in server.sent if method == "POST"]
+    assert (tries.count("500-x"), tries.count("429-x"), tries.count("403-x")) == (4, 4, 1)
+
+
+async def test_nobody_goes_on_asking_once_the_lease_is_another_s(
+    server: Server, client: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binding, "TRIES", 1)
+    done: list[Bound] = []
+    server.found = [web.Response(status=500) for _ in range(50)]
+    binder = Binder(client, done.append, allowed=lambda: not server.asked)
+    binder.submit([target("500-x")])
+    await binder.drain()
+    assert [one.outcome for one in done] == [Outcome.FAILED]
+    assert len(server.asked) == 1
 
 
 async def test_nothing_is_sent_once_the_lease_is_another_s(server: Server, client: KubeClient) -> None:
