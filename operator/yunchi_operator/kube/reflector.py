@@ -124,6 +124,7 @@ class Reflector(Generic[T]):
         label_selector: str = "",
         page_size: int = 1000,
         optional: bool = False,
+        prepare: Callable[[T], None] = lambda _: None,
         timing: Timing = Timing(),
     ) -> None:
         """Describe what to mirror.
@@ -137,6 +138,7 @@ class Reflector(Generic[T]):
             label_selector: the API's label selector.
             page_size: objects per page of a listing.
             optional: a server that does not know the kind (404) counts as one that has none of it.
+            prepare: what to do with each object before anybody sees it.
             timing: patience.
         """
         self.items: dict[str, T] = {}
@@ -150,6 +152,7 @@ class Reflector(Generic[T]):
         self._query = {key: value for key, value in selectors.items() if value}
         self._page_size = page_size
         self._optional = optional
+        self._prepare = prepare
         self._timing = timing
         self._version = ""
         self._last_object: msgspec.Raw | None = None
@@ -279,11 +282,13 @@ class Reflector(Generic[T]):
     def _item(self, raw: msgspec.Raw) -> T | None:
         """Decode one object; one that does not fit its struct is logged and skipped, the others go on."""
         try:
-            return self._decode(raw)
+            item = self._decode(raw)
         except msgspec.DecodeError as error:
             who = _decode_named(raw).metadata  # never the body: a pod's environment may hold secrets
             log.warning("%s: skipped %s/%s, it cannot be read: %s", self._path, who.namespace, who.name, error)
             return None
+        self._prepare(item)
+        return item
 
     def _parse(self, decode: Callable[[bytes], Any], body: bytes) -> Any:
         """Decode a page or an event.

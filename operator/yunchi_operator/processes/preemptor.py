@@ -9,8 +9,9 @@ from typing import Any
 
 from yunchi_operator.api.core import Pod
 from yunchi_operator.kube import evictions
-from yunchi_operator.kube.binding import PREEMPTED, Narrator, Note, Target
+from yunchi_operator.kube.binding import Target
 from yunchi_operator.kube.client import ApiError, KubeClient
+from yunchi_operator.kube.narrator import PREEMPTED, Narrator, Note
 from yunchi_operator.processes.scheduler_metrics import SchedulerMetrics
 from yunchi_operator.processes.solver import Solver, SolverError
 from yunchi_operator.scheduling.claims_to_room import claimants, victims_of

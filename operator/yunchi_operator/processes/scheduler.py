@@ -23,6 +23,7 @@ from yunchi_operator.api import names
 from yunchi_operator.api.core import Namespace, Node, Pod
 from yunchi_operator.api.disruption import PodDisruptionBudget
 from yunchi_operator.api.kinds import NodePool
+from yunchi_operator.api.sharing import Sharing
 from yunchi_operator.api.volumes import (
     CSIDriver,
     CSINode,
@@ -31,10 +32,12 @@ from yunchi_operator.api.volumes import (
     PersistentVolumeClaim,
     StorageClass,
 )
-from yunchi_operator.kube.binding import Binder, Narrator
+from yunchi_operator.kube.binding import Binder
 from yunchi_operator.kube.client import KubeClient
 from yunchi_operator.kube.lease import LeaseElector, LeaseLostError
+from yunchi_operator.kube.narrator import Narrator
 from yunchi_operator.kube.reflector import Handler, Reflector
+from yunchi_operator.processes.news import News
 from yunchi_operator.processes.pool_writer import PoolWriter
 from yunchi_operator.processes.preemptor import Preemptor
 from yunchi_operator.processes.scheduler_metrics import PoolGauges, Reading, SchedulerMetrics
@@ -42,6 +45,7 @@ from yunchi_operator.processes.scheduling_loop import SchedulingLoop
 from yunchi_operator.processes.solver import Solver, SolverError
 from yunchi_operator.processes.thinking import Thinker
 from yunchi_operator.processes.volume_binder import VolumeBinder
+from yunchi_operator.processes.waiting_room import WaitingRoom
 from yunchi_operator.scheduling.mirror import Mirror
 from yunchi_operator.scheduling.pool_status import observe
 from yunchi_operator.scheduling.queue import PendingQueue, Settings
@@ -59,6 +63,8 @@ STALE_WATCH_SECONDS = 180.0
 STUCK_SOLVE_SECONDS = 30.0
 DRAIN_SECONDS = 20.0
 CONNECTIONS = 100
+MOST_PARTS = 200_000
+"""Equal parts of pods that are kept once."""
 OBJECTIVE: Final[Objective] = "cost"
 
 
@@ -95,7 +101,10 @@ class SchedulerProcess:
             count_dropped=self._metrics.dropped_events.inc,
         )
         self._nodes = Reflector(client, "/api/v1/nodes", Node, handler=self._on_node)
-        self._pods = Reflector(client, "/api/v1/pods", Pod, handler=self._on_pod, field_selector=UNFINISHED)
+        share = Sharing(MOST_PARTS).pod
+        self._pods = Reflector(
+            client, "/api/v1/pods", Pod, handler=self._on_pod, field_selector=UNFINISHED, prepare=share
+        )
         self._namespaces = Reflector(client, "/api/v1/namespaces", Namespace, handler=self._on_namespace)
         pools = f"/apis/{names.API_VERSION}/nodepools"
         self._pools = Reflector(client, pools, NodePool, handler=self._on_pool, optional=True)
@@ -122,10 +131,12 @@ class SchedulerProcess:
             timeout_seconds=options.solve_timeout,
             now=self._now,
         )
+        self._room = WaitingRoom(self._view, PendingQueue(Settings(window_max=options.batch_window_max)), self._now)
+        self._news = News(self._view, room=self._room, mirror=mirror, narrator=self._narrator, now=self._now)
         self._loop = SchedulingLoop(
             self._view,
-            queue=PendingQueue(Settings(window_max=options.batch_window_max)),
-            mirror=mirror,
+            room=self._room,
+            news=self._news,
             thinker=self._thinker,
             narrator=self._narrator,
             metrics=self._metrics,
@@ -140,9 +151,13 @@ class SchedulerProcess:
         )
         self._loop.binder = self._binder
         self._volume_binder = VolumeBinder(
-            client, storage, ready=self._loop.on_volumes_ready, failed=self._loop.on_volumes_failed
+            client,
+            storage,
+            ready=self._loop.on_volumes_ready,
+            failed=self._loop.on_volumes_failed,
+            allowed=lambda: self._lease.held,
         )
-        self._loop.volume_binder = self._volume_binder
+        self._loop.volume_binder = self._news.volume_binder = self._volume_binder
         self._preemptor = Preemptor(
             client,
             self._view,
@@ -154,28 +169,28 @@ class SchedulerProcess:
             allowed=lambda: self._lease.held,
             timeout_seconds=options.solve_timeout,
         )
-        self._loop.preemptor = self._preemptor
+        self._loop.preemptor = self._news.preemptor = self._preemptor
         self._pool_writer = PoolWriter(client, self._view, options.pool_status_interval)
 
     # Handlers are bound late: the loop needs the reflectors' stores, and they need its handlers.
 
     def _on_node(self, key: str, old: Node | None, new: Node | None) -> None:
-        self._loop.on_node(key, old, new)
+        self._news.on_node(key, old, new)
 
     def _on_pod(self, key: str, old: Pod | None, new: Pod | None) -> None:
-        self._loop.on_pod(key, old, new)
+        self._news.on_pod(key, old, new)
 
     def _on_pool(self, key: str, old: NodePool | None, new: NodePool | None) -> None:
-        self._loop.on_pool(key, old, new)
+        self._news.on_pool(key, old, new)
 
     def _on_storage(self, key: str, old: object, new: object) -> None:
-        self._loop.on_storage(key, old, new)
+        self._news.on_storage(key, old, new)
 
     def _on_pod_group(self, key: str, old: PodGroup | None, new: PodGroup | None) -> None:
-        self._loop.on_pod_group(key, old, new)
+        self._news.on_pod_group(key, old, new)
 
     def _on_namespace(self, key: str, old: Namespace | None, new: Namespace | None) -> None:
-        self._loop.on_namespace(key, old, new)
+        self._news.on_namespace(key, old, new)
 
     @property
     def _reflectors(self) -> dict[str, Reflector[Any]]:
@@ -276,8 +291,8 @@ class SchedulerProcess:
         ages = {name: reflector.last_event_age_seconds for name, reflector in self._reflectors.items()}
         usages = observe(self._view.pools.values(), self._view.nodes.values(), self._view.ledger)
         return Reading(
-            pending={state.value: count for state, count in self._loop.queue.counts().items()},
-            unplaceable=self._loop.unplaceable,
+            pending={state.value: count for state, count in self._room.queue.counts().items()},
+            unplaceable=self._room.counts_by_rule(),
             pools={
                 name: PoolGauges(_base_units(usage.allocatable), _base_units(usage.requested), usage.states)
                 for name, usage in usages.items()

@@ -46,8 +46,11 @@ def main() -> None:
     desk = Desk()
     while (request := read_frame(sys.stdin.buffer)) is not None:
         body = answer(desk, request)
-        out.write(FRAME.pack(len(body)) + body)
-        out.flush()
+        try:
+            out.write(FRAME.pack(len(body)) + body)
+            out.flush()
+        except BrokenPipeError:  # the parent was killed
+            return
 
 
 if __name__ == "__main__":

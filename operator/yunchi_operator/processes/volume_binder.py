@@ -44,6 +44,7 @@ class VolumeBinder:
         storage: live stores.
         ready: called when all claims of a pod are bound.
         failed: called with a pod's key and the reason when they will not be: place it anew.
+        allowed: asked before each write; while false nothing is sent (the Lease may be another's).
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class VolumeBinder:
         *,
         ready: Callable[[Target], None],
         failed: Callable[[str, str], None],
+        allowed: Callable[[], bool] = lambda: True,
     ) -> None:
         self._client = client
         self._storage = storage
         self._ready = ready
         self._failed = failed
+        self._allowed = allowed
         self._waiting: dict[str, _Waiting] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -90,11 +93,13 @@ class VolumeBinder:
     async def _write(self, one: _Waiting) -> None:
         try:
             for claim, volume in one.chosen.items():
+                if not self._allowed():
+                    return
                 known = self._storage.volumes[volume]
                 patch = prebinding(self._storage.claims[claim], known)
                 await prebind(self._client, volume, known.metadata.resource_version, patch)
             for claim in one.verdict.to_select:
-                if claim not in one.chosen:
+                if claim not in one.chosen and self._allowed():
                     await select_node(self._client, claim, one.target.node)
         except (ApiError, KeyError) as error:
             if self._waiting.get(one.target.key) is one:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
@@ -11,12 +12,16 @@ from yunchi_operator.api import names
 from yunchi_operator.api.core import Namespace, Node, Pod
 from yunchi_operator.api.disruption import PodDisruptionBudget
 from yunchi_operator.api.kinds import NodePool
-from yunchi_operator.scheduling.facts import PodFacts, pod_facts
+from yunchi_operator.scheduling.facts import PodFacts
 from yunchi_operator.scheduling.ledger import Ledger, Load
+from yunchi_operator.scheduling.replicas import Replicas
 from yunchi_operator.scheduling.roles import Role, role_of
-from yunchi_operator.scheduling.stating import PodGroup, Surroundings
+from yunchi_operator.scheduling.stating import PodGroup, Surroundings, in_group
 from yunchi_operator.scheduling.volume_claims import users_of_claims
 from yunchi_operator.scheduling.volumes import Storage
+
+MOST_READINGS: Final = 100_000
+"""Kinds of pods; of a cluster's pods most are replicas of others."""
 
 
 class Facts:
@@ -24,6 +29,7 @@ class Facts:
 
     def __init__(self) -> None:
         self._known: dict[str, PodFacts] = {}
+        self._read = Replicas(MOST_READINGS)
 
     def of(self, pod: Pod) -> PodFacts:
         """Facts of a pod, computed at most once per version of it.
@@ -33,7 +39,7 @@ class Facts:
         """
         known = self._known.get(pod.key)
         if known is None or known.pod is not pod:
-            known = self._known[pod.key] = pod_facts(pod)
+            known = self._known[pod.key] = self._read(pod)
         return known
 
     def forget(self, key: str) -> None:
@@ -65,6 +71,15 @@ class View:
         namespace = self.namespaces.get(pod.metadata.namespace)
         labels = namespace.metadata.labels if namespace else {}
         return labels.get(names.DEPARTMENT_LABEL) or f"namespace/{pod.metadata.namespace}"
+
+    def gang_of(self, pod: Pod) -> str:
+        """The name of the gang that a pod starts with, by label or PodGroup; "" for none.
+
+        Raises:
+            ValueError: a quantity cannot be read.
+        """
+        facts = in_group(self.facts.of(pod), self.pod_groups)
+        return facts.gang.name if facts is not None and facts.gang else ""
 
     def load_of(self, pod: Pod) -> Load:
         """What a pod takes where it sits.

@@ -14,8 +14,10 @@ import pytest
 from aiohttp import web
 
 from yunchi_operator.kube import binding
-from yunchi_operator.kube.binding import Binder, Bound, Narrator, Note, Outcome, Target
+from yunchi_operator.kube import narrator as narrating
+from yunchi_operator.kube.binding import Binder, Bound, Outcome, Target
 from yunchi_operator.kube.client import KubeClient
+from yunchi_operator.kube.narrator import Narrator, Note
 
 NOW = "2026-11-20T08:00:00.123456Z"
 
@@ -292,7 +294,7 @@ async def test_a_condition_that_was_not_written_is_written_next_time(server: Ser
 async def test_a_condition_that_was_not_written_is_written_without_being_asked_for_again(
     server: Server, client: KubeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(binding, "REWRITE_SECONDS", 0.05)
+    monkeypatch.setattr(narrating, "REWRITE_SECONDS", 0.05)
     said = narrator(client)
     server.refuse_status = True
     for name in ("waits", "bound", "changed"):
@@ -317,7 +319,7 @@ async def test_a_condition_that_was_not_written_is_written_without_being_asked_f
 async def test_a_pod_that_is_bound_while_its_condition_fails_is_not_called_unschedulable_later(
     server: Server, client: KubeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(binding, "REWRITE_SECONDS", 0.0)
+    monkeypatch.setattr(narrating, "REWRITE_SECONDS", 0.0)
     said = narrator(client)
     server.refuse_status = True
     said.unschedulable(note("p"))
