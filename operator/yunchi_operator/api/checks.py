@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from yunchi_operator.api.core import (
     Affinity,
+    ContainerPort,
     Node,
     Pod,
     PodAffinityTerm,
@@ -65,6 +66,8 @@ def pod(decoded: Pod, raw: Mapping[str, Any]) -> Iterator[Finding]:
             at: Path = ("spec", name, index, "resources")
             yield from _quantities(container.resources.requests, (*at, "requests"))
             yield from _quantities(container.resources.limits, (*at, "limits"))
+            for number, port in enumerate(container.ports):
+                yield from _port(port, ("spec", name, index, "ports", number))
     yield from _quantities(spec.overhead, ("spec", "overhead"))
     yield from _quantities(spec.resources.requests, ("spec", "resources", "requests"))
     yield from _quantities(spec.resources.limits, ("spec", "resources", "limits"))
@@ -80,6 +83,14 @@ def pod(decoded: Pod, raw: Mapping[str, Any]) -> Iterator[Finding]:
             yield _one_of(path, spread.when_unsatisfiable, ("DoNotSchedule", "ScheduleAnyway"))
     if spec.affinity != _NO_AFFINITY:
         yield from _affinity(spec.affinity)
+
+
+def _port(port: ContainerPort, at: Path) -> Iterator[Finding]:
+    for name, number in (("containerPort", port.container_port), ("hostPort", port.host_port)):
+        if not 0 <= number <= 65535:
+            yield Finding((*at, name), f"{number} is no port; use 1 to 65535")
+    if port.protocol not in ("", "TCP", "UDP", "SCTP"):
+        yield _one_of((*at, "protocol"), port.protocol, ("TCP", "UDP", "SCTP"))
 
 
 def _spread(spread: TopologySpreadConstraint, at: Path) -> Iterator[Finding]:
@@ -109,14 +120,12 @@ def _affinity(affinity: Affinity) -> Iterator[Finding]:
         yield Finding(at, "needs at least one term")
     for index, term in enumerate(required.node_selector_terms if required else ()):
         yield from _node_tests(term.match_expressions, (*at, index, "matchExpressions"))
-        yield from _node_tests(term.match_fields, (*at, index, "matchFields"))
-        for number, test in enumerate(term.match_fields):
-            if test.key != "metadata.name":
-                yield _one_of((*at, index, "matchFields", number, "key"), test.key, ("metadata.name",))
+        yield from _field_tests(term.match_fields, (*at, index, "matchFields"))
     for index, liked in enumerate(affinity.node_affinity.preferred):
         where: Path = ("spec", "affinity", "nodeAffinity", _PREFERRED, index)
         yield from _weight(liked.weight, where)
         yield from _node_tests(liked.preference.match_expressions, (*where, "preference", "matchExpressions"))
+        yield from _field_tests(liked.preference.match_fields, (*where, "preference", "matchFields"))
     for name, wishes in (
         ("podAffinity", affinity.pod_affinity.preferred),
         ("podAntiAffinity", affinity.pod_anti_affinity.preferred),
@@ -131,6 +140,13 @@ def _affinity(affinity: Affinity) -> Iterator[Finding]:
     ):
         for index, one in enumerate(terms):
             yield from _pod_term(one, ("spec", "affinity", name, _REQUIRED, index))
+
+
+def _field_tests(tests: Iterable[SelectorRequirement], at: Path) -> Iterator[Finding]:
+    yield from _node_tests(tests, at)
+    for index, test in enumerate(tests):
+        if test.key != "metadata.name":
+            yield _one_of((*at, index, "key"), test.key, ("metadata.name",))
 
 
 def _weight(weight: int, at: Path) -> Iterator[Finding]:

@@ -57,6 +57,26 @@ def test_kinds_without_a_say_are_counted() -> None:
     ("value", "subject", "field", "message"),
     [
         (pod({"nodeSelektor": {}}), "Pod default/p", "spec.nodeSelektor", "did you mean nodeSelector?"),
+        (
+            pod({"topologySpreadConstraints": [{"topologyKey": "zone", "maxSkew": 0, "nodeTaintsPolicy": "Honour"}]}),
+            "Pod default/p",
+            "spec.topologySpreadConstraints[0].nodeTaintsPolicy",
+            "'Honour' is not one of Honor, Ignore",
+        ),
+        (
+            pod({"topologySpreadConstraints": [{"maxSkew": 0, "minDomains": 0}]}),
+            "Pod default/p",
+            "spec.topologySpreadConstraints[0].maxSkew",
+            "0 is less than 1",
+        ),
+        (
+            pod(
+                {"containers": [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 99999, "protocol": "ICMP"}]}]}
+            ),
+            "Pod default/p",
+            "spec.containers[0].ports[0].hostPort",
+            "99999 is no port",
+        ),
         (pod({"zzz": 1}), "Pod default/p", "spec.zzz", "unknown field; remove it"),
         (
             pod({"containers": [{"name": "c", "resources": {"requests": {"memory": "4Gx"}}}]}),
@@ -125,6 +145,7 @@ def test_faults_name_object_field_and_remedy(value: Any, subject: str, field: st
     assert [one for one in found if one[:2] == (subject, field) and message in one[2]], found
 
 
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 AFFINITY = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
@@ -132,6 +153,12 @@ AFFINITY = "requiredDuringSchedulingIgnoredDuringExecution"
     ("affinity", "field"),
     [
         ({"nodeAffinity": {AFFINITY: {"nodeSelectorTerms": []}}}, "nodeSelectorTerms"),
+        ({"nodeAffinity": {PREFERRED: [{"weight": 101, "preference": {}}]}}, "[0].weight"),
+        (
+            {"nodeAffinity": {PREFERRED: [{"preference": {"matchFields": [{"key": "uid", "operator": "Exists"}]}}]}},
+            "matchFields[0].key",
+        ),
+        ({"podAffinity": {PREFERRED: [{"weight": 1, "podAffinityTerm": {}}]}}, "podAffinityTerm.topologyKey"),
         (
             {
                 "nodeAffinity": {
