@@ -163,6 +163,16 @@ class State:
                 raise ValueError("only the last placed of the items with ties can be retracted")
             count(self.counts, self.instance.tallies, kind.ties, node, -1)
 
+    def withdraw(self, item: int) -> None:
+        """Let a removed item go from the counts, too: it may come back to any domain that meets its rules without it.
+
+        Only for work that ran before: the log, an order in which everybody was allowed, is given up.
+        """
+        node = self.lifted.pop(item, None)
+        if node is not None:
+            count(self.counts, self.instance.tallies, self.class_at(item).ties, node, -1)
+            self.log.clear()
+
     def _charge(self, kind: ItemClass, node: int, times: int) -> None:
         for cap in kind.caps:
             if self.instance.caps[cap].inside[node]:

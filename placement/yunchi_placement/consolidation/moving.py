@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from yunchi_placement.consolidation.scene import Scene
-from yunchi_placement.rules.tallies import count
 from yunchi_placement.state import State
 
 Ints = npt.NDArray[np.int64]
@@ -21,7 +20,7 @@ def lift(state: State, item: int) -> int:
     domains. A running item that moves for good may go to any domain that meets its rules without it.
     """
     node = state.remove(item)
-    forget(state, item)
+    state.withdraw(item)
     return node
 
 
@@ -33,16 +32,6 @@ def take(scene: Scene, state: State, item: int) -> None:
         lift(state, item)
 
 
-def forget(state: State, item: int) -> None:
-    """Drop what a placement remembers of a removed item."""
-    node = state.lifted.pop(item, None)
-    if node is not None:
-        kind = state.class_at(item)
-        count(state.counts, state.instance.tallies, kind.ties, node, -1)
-        # The log serves re-packing from nothing, in an order that each item's rules allow. Here items run already.
-        state.log.clear()
-
-
 def restore(state: State, node_of: Ints, items: Iterable[int] | None = None) -> None:
     """Put items (all, if None) where `node_of` has them (-1 is nowhere), without asking the rules."""
     wanted = np.flatnonzero(state.node_of != node_of).tolist() if items is None else sorted(items)
@@ -50,7 +39,7 @@ def restore(state: State, node_of: Ints, items: Iterable[int] | None = None) -> 
         if state.node_of[item] >= 0:
             lift(state, item)
         else:
-            forget(state, item)
+            state.withdraw(item)
     for item in wanted:
         if node_of[item] >= 0:
             state.place(item, int(node_of[item]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from yunchi_placement.consolidation.moving import forget, lift
+from yunchi_placement.consolidation.moving import lift
 from yunchi_placement.consolidation.scene import Scene
 from yunchi_placement.consolidation.waves import schedule
 from yunchi_placement.state import State
@@ -85,7 +85,7 @@ def _in_the_way(scene: Scene, end: State, item: int, home: int) -> list[int]:
             away.append(one)
             continue
         lift(end, one)
-        forget(end, one)
+        end.withdraw(one)
         nodes = np.flatnonzero(end.candidates(end.class_at(one)) & end.used)
         if nodes.size:
             end.place(one, int(nodes[0]))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from yunchi_placement.consolidation.moving import forget, restore, take
+from yunchi_placement.consolidation.moving import restore, take
 from yunchi_placement.consolidation.scene import Scene
 from yunchi_placement.search import Search
 from yunchi_placement.state import State
@@ -130,7 +130,7 @@ def _empty(scene: Scene, state: State, node: int, steps: int, seed: int) -> bool
     left = Search(state, others, np.random.default_rng(seed)).run(waiting, steps + 2 * len(waiting))
     if left:
         for item in left:
-            forget(state, item)
+            state.withdraw(item)
         restore(state, before)
         return False
     return True

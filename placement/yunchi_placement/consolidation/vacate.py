@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from yunchi_placement.canonical import ItemClass
 from yunchi_placement.consolidation.choice import Choice, Chooser
-from yunchi_placement.consolidation.moving import forget, lift, take
+from yunchi_placement.consolidation.moving import lift, take
 from yunchi_placement.consolidation.scene import Scene
 from yunchi_placement.search import Search
 from yunchi_placement.state import State
@@ -217,7 +217,7 @@ def return_home(scene: Scene, state: State, node: int, waiting: Iterable[int]) -
     waiting = set(waiting)
     for item in np.flatnonzero(scene.home == node).tolist():
         if item in waiting:
-            forget(state, item)
+            state.withdraw(item)
             waiting.discard(item)
         elif state.node_of[item] >= 0:
             lift(state, item)
