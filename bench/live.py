@@ -160,21 +160,23 @@ def _children(pid: int) -> list[int]:
 @contextmanager
 def prepared(binaries: Any, problem: Problem, logs: Path | None, kind: str) -> Iterator[ControlPlane]:
     """A control plane with the province's nodes, pools and pods."""
-    with tempfile.TemporaryDirectory(prefix="yunchi-live-") as folder:
-        with start_control_plane(binaries, Path(folder) / "plane", name="live") as plane:
-            plane.create_namespace("yunchi-system")
-            plane.create_namespace(NAMESPACE)
-            plane.kubectl("apply", "-f", str(ROOT / "crds"))
-            plane.kubectl("wait", "--for=condition=Established", "crd", "--all")
-            create(plane, [node_manifest(node) for node in problem.nodes])
-            clusters.wait_nodes_ready(plane, len(problem.nodes), timeout=600)
-            create(plane, pools(problem))
-            create(plane, [pod_manifest(item) for item in problem.items])
-            try:
-                yield plane
-            finally:
-                if logs:
-                    shutil.copytree(plane.folder, logs / kind, ignore=_no_data, dirs_exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="yunchi-live-") as folder,
+        start_control_plane(binaries, Path(folder) / "plane", name="live") as plane,
+    ):
+        plane.create_namespace("yunchi-system")
+        plane.create_namespace(NAMESPACE)
+        plane.kubectl("apply", "-f", str(ROOT / "crds"))
+        plane.kubectl("wait", "--for=condition=Established", "crd", "--all")
+        create(plane, [node_manifest(node) for node in problem.nodes])
+        clusters.wait_nodes_ready(plane, len(problem.nodes), timeout=600)
+        create(plane, pools(problem))
+        create(plane, [pod_manifest(item) for item in problem.items])
+        try:
+            yield plane
+        finally:
+            if logs:
+                shutil.copytree(plane.folder, logs / kind, ignore=_no_data, dirs_exist_ok=True)
 
 
 def _no_data(_: str, names: list[str]) -> list[str]:
