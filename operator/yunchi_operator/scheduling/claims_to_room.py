@@ -26,12 +26,12 @@ def claimants(view: View, unfit: Iterable[Unfit]) -> tuple[list[Pod], Claimants]
     asking = [action.pod for action in unfit if _may_ask(action)]
     if not asking:
         return [], Claimants((), {})
-    most = max(view.facts.of(pod).priority for pod in asking)
-    seated = [pod for key, pod in view.pods.items() if view.ledger.seat_of(key) is not None]
-    lower = [pod for pod in seated if view.facts.of(pod).priority < most]
+    most = max(_priority(pod) for pod in asking)
+    lower = [pod for pod in view.pods.values() if _priority(pod) < most and view.ledger.seat_of(pod.key) is not None]
     if not lower:
         return [], Claimants((), {})
-    least = min(view.facts.of(pod).priority for pod in lower)
+    least = min(map(_priority, lower))
+    seated = [pod for key, pod in view.pods.items() if view.ledger.seat_of(key) is not None]
     covered_by, allowed = coverage(seated, list(view.budgets.values()))
     evictable = {
         pod.key: (_since(pod), frozenset(covered_by.get(pod.key, ())))
@@ -41,13 +41,18 @@ def claimants(view: View, unfit: Iterable[Unfit]) -> tuple[list[Pod], Claimants]
     leaving = frozenset(pod.key for pod in seated if pod.metadata.deletion_timestamp is not None)
     named = {name for _, names in evictable.values() for name in names}
     found = Claimants((), evictable, leaving, {name: count for name, count in allowed.items() if name in named})
-    return [pod for pod in asking if view.facts.of(pod).priority > least], found
+    return [pod for pod in asking if _priority(pod) > least], found
 
 
 def _may_ask(action: Unfit) -> bool:
     if action.pod.spec.preemption_policy == "Never":
         return False
     return not any(rule.startswith(HELPLESS) for rule in action.rules)
+
+
+def _priority(pod: Pod) -> int:
+    """As admission has resolved it."""
+    return pod.spec.priority or 0
 
 
 def _since(pod: Pod) -> float:
