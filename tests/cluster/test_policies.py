@@ -268,6 +268,11 @@ class TestPods:
     def test_a_scheduler_chosen_by_name_stays(self, plane: ControlPlane) -> None:
         assert mutated(plane, pod(SPACE, schedulerName="volcano"), user="li")["schedulerName"] == "volcano"
 
+    def test_a_pod_with_resource_claims_stays_with_the_default_scheduler(self, plane: ControlPlane) -> None:
+        spec = mutated(plane, pod(SPACE, resourceClaims=[{"name": "gpu", "resourceClaimName": "one"}]), user="li")
+        assert spec["schedulerName"] == "default-scheduler"
+        assert TOLERATION in spec["tolerations"]
+
     def test_ordinary_namespaces_are_left_alone(self, plane: ControlPlane) -> None:
         spec = mutated(plane, pod(PLAIN_SPACE), user="plain")
         assert spec["schedulerName"] == "default-scheduler"

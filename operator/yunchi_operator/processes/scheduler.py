@@ -299,6 +299,10 @@ class SchedulerProcess:
             },
             watch_ages={name: age for name, age in ages.items() if age is not None},
             lease_held=self._lease.held,
+            left_to_others=sum(
+                bool(pod.spec.resource_claims) and pod.spec.scheduler_name != names.SCHEDULER_NAME
+                for pod in self._pods.items.values()
+            ),
             solver_age=None if solved is None else self._now() - solved,
         )
 

@@ -33,6 +33,7 @@ class Reading:
     pools: Mapping[str, PoolGauges] = field(default_factory=dict)
     watch_ages: Mapping[str, float] = field(default_factory=dict)
     lease_held: bool = False
+    left_to_others: int = 0
     solver_age: float | None = None
 
 
@@ -105,6 +106,11 @@ class _StateCollector(Collector):
         )
         yield GaugeMetricFamily(
             "yunchi_lease_held", "1 while this replica is the active one.", value=float(now.lease_held)
+        )
+        yield GaugeMetricFamily(
+            "yunchi_resource_claim_pods",
+            "Unfinished pods with resource claims (DRA), which are left to the default scheduler.",
+            value=now.left_to_others,
         )
         if now.solver_age is not None:
             yield GaugeMetricFamily(
