@@ -235,7 +235,9 @@ class KubeClient:
     ) -> aiohttp.ClientResponse:
         """Send through the official package's session, with its authentication and TLS."""
         api = self._api
-        headers = dict(api.default_headers) | {"Accept": JSON, "Content-Type": content_type}
+        # Within a data centre packing a list of 50,000 pods takes longer than sending it.
+        asked = {"Accept": JSON, "Accept-Encoding": "identity", "Content-Type": content_type}
+        headers = dict(api.default_headers) | asked
         await api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         rest = api.rest_client
         if rest.pool_manager is None:

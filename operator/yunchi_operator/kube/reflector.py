@@ -202,23 +202,32 @@ class Reflector(Generic[T]):
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret depends on it
 
     async def _list(self) -> None:
-        """Read all pages, then replace the store; readers never see half a listing."""
+        """Read all pages, then replace the store; readers never see half a listing.
+
+        The server prepares the next page while this one is read.
+        """
         found: dict[str, T] = {}
-        token = ""
-        while True:
-            query = self._query | {"limit": str(self._page_size)} | ({"continue": token} if token else {})
-            body = await self._client.request("GET", self._path, query=query, timeout_seconds=LIST_TIMEOUT_SECONDS)
-            page = self._parse(_decode_page, body)
-            for raw in page.items or ():
-                item = self._item(raw)
-                if item is not None:
-                    found[key_of(item)] = item
-            self._hear()
-            token = page.metadata.continue_
-            if not token:
-                break
+        coming: asyncio.Task[bytes] | None = asyncio.create_task(self._page(""))
+        try:
+            while coming is not None:
+                page = self._parse(_decode_page, await coming)
+                token = page.metadata.continue_
+                coming = asyncio.create_task(self._page(token)) if token else None
+                await asyncio.sleep(0)  # or it would only be sent when all here is read
+                for raw in page.items or ():
+                    item = self._item(raw)
+                    if item is not None:
+                        found[key_of(item)] = item
+                self._hear()
+        finally:
+            if coming is not None:
+                coming.cancel()
         self._replace(found)
         self._version, self._last_object = page.metadata.resourceVersion, None
+
+    async def _page(self, token: str) -> bytes:
+        query = self._query | {"limit": str(self._page_size)} | ({"continue": token} if token else {})
+        return await self._client.request("GET", self._path, query=query, timeout_seconds=LIST_TIMEOUT_SECONDS)
 
     def _replace(self, found: dict[str, T]) -> None:
         """Make the store equal to a listing and tell the differences."""
