@@ -64,7 +64,7 @@ class Mirror:
         self._gangs: dict[str, int] = {}
         self._dirty: set[str] = set()
         self._nodes_changed = False
-        self._whole = True
+        self._whole = self._shaken = True
 
     def forget_worker(self) -> None:
         """The last question was answered by somebody who will not be asked again: the next one states everything."""
@@ -90,6 +90,7 @@ class Mirror:
         stand, refused = self._stated(keys)
         wanted = [one.facts for one in stand]
         question = self._state(wanted, effort) if self._must_state(wanted) else self._update(wanted, effort)
+        self._shaken = False
         return Asked(
             question=question,
             pods={facts.key: facts.pod for facts in wanted},
@@ -126,7 +127,8 @@ class Mirror:
         self._batch = frozenset(pod.key for pod in pods)
         self._dirty |= self._batch & self._view.nominations.keys()
         stand, _ = self._stated(self._batch)
-        question = self._update([one.facts for one in stand], "fast")
+        wanted = [one.facts for one in stand]
+        question = self._state(wanted, "fast") if self._must_state(wanted) else self._update(wanted, "fast")
         return replace(question, items=(), claimants=replace(victims, items=question.items))
 
     def took(self, asked: Asked, answer: Answer) -> None:
@@ -144,7 +146,7 @@ class Mirror:
 
     def stirred(self) -> bool:
         """Whether, since the last question, something came, went or changed that others may mind."""
-        return any(self._matters(key) for key in list(self._dirty))
+        return self._shaken or any(self._matters(key) for key in list(self._dirty))
 
     def _matters(self, key: str) -> bool:
         told = self._held.get(key)

@@ -240,3 +240,15 @@ def test_a_gang_may_arrive_later_and_in_parts() -> None:
     world.put(pod("m2", labels=gang))
     placed = world.think("default/m0", "default/m1", "default/m2")[1].placed
     assert sorted(name for name, _ in placed) == ["default/m0", "default/m1", "default/m2"]
+
+
+def test_a_reset_while_a_question_is_under_way_makes_its_answer_doubtful() -> None:
+    world = World()
+    world.put_node(node("n0"))
+    world.put(pod("new"))
+    world.mirror.ask(["default/new"])
+    assert not world.mirror.stirred()
+    world.relabel("default", team="tax")
+    assert world.mirror.stirred()
+    assert world.mirror.ask(["default/new"]).question.problem is not None
+    assert not world.mirror.stirred()
