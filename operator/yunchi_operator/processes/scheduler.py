@@ -46,6 +46,7 @@ from yunchi_operator.processes.solver import Solver, SolverError
 from yunchi_operator.processes.thinking import Thinker
 from yunchi_operator.processes.volume_binder import VolumeBinder
 from yunchi_operator.processes.waiting_room import WaitingRoom
+from yunchi_operator.scheduling.items import DEFAULT_WEIGHTS, Weights
 from yunchi_operator.scheduling.mirror import Mirror
 from yunchi_operator.scheduling.pool_status import observe
 from yunchi_operator.scheduling.queue import PendingQueue, Settings
@@ -80,6 +81,7 @@ class Options:
     solve_timeout: float = 60.0
     pool_status_interval: float = 15.0
     concurrency: int = 64
+    weights: Weights = DEFAULT_WEIGHTS
 
 
 class SchedulerProcess:
@@ -122,7 +124,7 @@ class SchedulerProcess:
             self._pod_groups.items,
             self._budgets.items,
         )
-        mirror = Mirror(self._view, OBJECTIVE)
+        mirror = Mirror(self._view, OBJECTIVE, options.weights)
         self._thinker = Thinker(
             mirror,
             self._solver,

@@ -14,7 +14,7 @@ from yunchi_operator.api.core import Node, Pod
 from yunchi_operator.scheduling.card_shares import cards_of
 from yunchi_operator.scheduling.desk import Answer, Claimants, Question
 from yunchi_operator.scheduling.facts import PodFacts
-from yunchi_operator.scheduling.items import BASE_RESOURCES, Items
+from yunchi_operator.scheduling.items import BASE_RESOURCES, DEFAULT_WEIGHTS, Items, Weights
 from yunchi_operator.scheduling.neighbours import Groups
 from yunchi_operator.scheduling.nodes import Pools, allocatable, engine_node
 from yunchi_operator.scheduling.stating import LeftOut, Stated, in_group, left_out, stated
@@ -47,8 +47,10 @@ class Asked:
 class Mirror:
     """What the solver has been told."""
 
-    def __init__(self, view: View, objective: Objective = "cost") -> None:
+    def __init__(self, view: View, objective: Objective = "cost", weights: Weights = DEFAULT_WEIGHTS) -> None:
+        """Mirror a view, for an objective; preferences count by these weights."""
         self._view = view
+        self._weights = weights
         self._objective = objective
         self._batch: frozenset[str] = frozenset()
         self._engine_nodes: dict[str, tuple[Node, EngineNode]] = {}
@@ -282,5 +284,5 @@ class Mirror:
                 known = (node, engine_node(node, self._resources, allocatable(node), cost))
             self._engine_nodes[name] = known
         nodes = tuple(one for _, one in self._engine_nodes.values())
-        self._items = Items(self._resources, nodes, self._groups)
+        self._items = Items(self._resources, nodes, self._groups, self._weights)
         return nodes
