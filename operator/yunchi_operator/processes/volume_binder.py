@@ -16,7 +16,8 @@ from yunchi_operator.kube.binding import Target
 from yunchi_operator.kube.claims import SELECTED_NODE, prebind, select_node
 from yunchi_operator.kube.client import ApiError, KubeClient
 from yunchi_operator.scheduling.volume_claims import prebinding
-from yunchi_operator.scheduling.volumes import Storage, VolumeVerdict, is_bound
+from yunchi_operator.scheduling.volume_uses import is_bound
+from yunchi_operator.scheduling.volumes import Storage, VolumeVerdict
 
 log = logging.getLogger(__name__)
 

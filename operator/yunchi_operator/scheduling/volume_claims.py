@@ -9,7 +9,8 @@ from typing import Final
 from yunchi_operator.api.core import Pod
 from yunchi_operator.api.volumes import PersistentVolume, PersistentVolumeClaim
 from yunchi_operator.scheduling.volume_matching import Terms, conjunction, is_kept_for
-from yunchi_operator.scheduling.volumes import Refusal, VolumeVerdict, uses_of
+from yunchi_operator.scheduling.volume_uses import uses_of
+from yunchi_operator.scheduling.volumes import Refusal, VolumeVerdict
 from yunchi_placement import Constraints
 
 BOUND_BY_CONTROLLER: Final = "pv.kubernetes.io/bound-by-controller"

@@ -42,11 +42,17 @@ from yunchi_operator.scheduling.volume_matching import (
     union,
     zone_terms,
 )
+from yunchi_operator.scheduling.volume_uses import (
+    SELECTED_NODE,
+    Use,
+    described,
+    is_bound,
+    provisions,
+    quoted,
+    uses_of,
+)
 from yunchi_placement import NodeTerm, Requirement
 
-SELECTED_NODE: Final = "volume.kubernetes.io/selected-node"
-BIND_COMPLETED: Final = "pv.kubernetes.io/bind-completed"
-NO_PROVISIONER: Final = "kubernetes.io/no-provisioner"
 _AFFINITY: Final = "node(s) didn't match PersistentVolume's node affinity"
 _ZONES: Final = "node(s) had no available volume zone"
 _NO_VOLUME: Final = "node(s) didn't find available persistent volumes to bind"
@@ -109,14 +115,6 @@ class VolumeVerdict:
         return next((words for terms, words in pairs if not any_holds(terms, name, labels)), None)
 
 
-class _Use(NamedTuple):
-    """A claim that a pod uses; an ephemeral one is made for the pod and named after it."""
-
-    key: str
-    name: str
-    ephemeral: bool
-
-
 class _Want(NamedTuple):
     """An unbound claim, the volumes that it could take with the nodes that reach them, and where one can be made."""
 
@@ -161,7 +159,7 @@ class Storage:
             try:
                 verdict = self._bound(verdict, use, claim) if is_bound(claim) else self._delayed(verdict, claim)
             except ValueError as error:
-                message = f"persistentvolumeclaim {_quoted(claim.metadata.name)} cannot be read: {error}"
+                message = f"persistentvolumeclaim {quoted(claim.metadata.name)} cannot be read: {error}"
                 refusal = Refusal("volumes:claim-invalid", message, f"correct claim {claim.key}")
                 return replace(verdict, refusal=refusal)
         return verdict
@@ -223,7 +221,7 @@ class Storage:
         """The volumes that an unbound claim could take: none once a node is selected to make one for it."""
         return () if SELECTED_NODE in claim.metadata.annotations else candidates(claim, self.volumes.values())
 
-    def _bound(self, verdict: VolumeVerdict, use: _Use, claim: PersistentVolumeClaim) -> VolumeVerdict:
+    def _bound(self, verdict: VolumeVerdict, use: Use, claim: PersistentVolumeClaim) -> VolumeVerdict:
         volume = self.volumes[claim.spec.volume_name]
         zones = None if use.ephemeral else zone_terms(volume)  # kube-scheduler's VolumeZone skips ephemeral volumes
         return _asking(verdict, claim, _Ask(affinity_terms(volume), _AFFINITY), _Ask(zones, _ZONES))
@@ -240,7 +238,7 @@ class Storage:
         if possible:
             names = tuple(volume.metadata.name for volume in possible)
             verdict = replace(verdict, candidates={**verdict.candidates, key: names})
-        if not _provisions(self.classes[claim.class_name]):
+        if not provisions(self.classes[claim.class_name]):
             return verdict
         if node is None:
             return replace(verdict, to_select=(*verdict.to_select, key))
@@ -249,7 +247,7 @@ class Storage:
     def _provision(self, claim: PersistentVolumeClaim) -> tuple[_Ask, ...]:
         """Where a volume can be made for a claim."""
         storage_class = self.classes[claim.class_name]
-        if not _provisions(storage_class):
+        if not provisions(storage_class):
             return (_Ask((), _NO_VOLUME),)
         node = claim.metadata.annotations.get(SELECTED_NODE)
         there = None if node is None else _named((node,))
@@ -262,14 +260,14 @@ class Storage:
             _Ask(room, _NO_ROOM),
         )
 
-    def _refusals(self, pod: Pod, uses: Iterable[_Use]) -> Iterator[Refusal]:
+    def _refusals(self, pod: Pod, uses: Iterable[Use]) -> Iterator[Refusal]:
         """In the order in which kube-scheduler's plugins look; read the first only: the next presume it away."""
         uses = list(uses)
         for use in uses:
             if not use.ephemeral and use.key not in self.claims:
                 yield Refusal(
                     "volumes:claim-missing",
-                    f"persistentvolumeclaim {_quoted(use.name)} not found",
+                    f"persistentvolumeclaim {quoted(use.name)} not found",
                     f"create claim {use.key}, or correct its name in the pod",
                 )
         for use in uses:
@@ -282,7 +280,7 @@ class Storage:
             if is_bound(claim) and claim.spec.volume_name not in self.volumes:
                 yield Refusal(
                     "volumes:volume-missing",
-                    _GONE if use.ephemeral else f"persistentvolume {_quoted(claim.spec.volume_name)} not found",
+                    _GONE if use.ephemeral else f"persistentvolume {quoted(claim.spec.volume_name)} not found",
                     f"restore the volume, or delete claim {claim.key} and create it anew without its data",
                 )
 
@@ -303,16 +301,16 @@ class Storage:
         )
 
 
-def _unusable(pod: Pod, use: _Use, claim: PersistentVolumeClaim | None) -> Iterator[Refusal]:
+def _unusable(pod: Pod, use: Use, claim: PersistentVolumeClaim | None) -> Iterator[Refusal]:
     """What is wrong with a claim itself."""
-    name = _quoted(use.name)
+    name = quoted(use.name)
     if claim is None:
         message = f"waiting for ephemeral volume controller to create the persistentvolumeclaim {name}"
         yield Refusal("volumes:claim-awaited", message, f"wait; if it lasts, see whether a quota forbids {use.key}")
         return
     if claim.status.phase == "Lost":
         message = (
-            f"persistentvolumeclaim {name} bound to non-existent persistentvolume {_quoted(claim.spec.volume_name)}"
+            f"persistentvolumeclaim {name} bound to non-existent persistentvolume {quoted(claim.spec.volume_name)}"
         )
         fix = f"restore the volume, or delete claim {use.key} and create it anew without its data"
         yield Refusal("volumes:claim-lost", message, fix)
@@ -338,7 +336,7 @@ def _asking(verdict: VolumeVerdict, claim: PersistentVolumeClaim, *asks: _Ask) -
         if terms == () and refusal is None:
             rule = "volumes:no-room" if words == _NO_ROOM else "volumes:no-volume"
             refusal = Refusal(
-                rule, words, f"see what claim {claim.key} asks for ({_described(claim)}) and what there is"
+                rule, words, f"see what claim {claim.key} asks for ({described(claim)}) and what there is"
             )
     return replace(verdict, alternatives=tuple(entries), words=tuple(entries.values()), refusal=refusal)
 
@@ -346,21 +344,7 @@ def _asking(verdict: VolumeVerdict, claim: PersistentVolumeClaim, *asks: _Ask) -
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def uses_of(pod: Pod) -> list[_Use]:
-    """The claims of a pod, each once."""
-    space = pod.metadata.namespace or "default"
-    uses: dict[str, _Use] = {}
-    for volume in pod.spec.volumes:
-        if volume.persistent_volume_claim is not None:
-            name = volume.persistent_volume_claim.claim_name
-            uses.setdefault(f"{space}/{name}", _Use(f"{space}/{name}", name, ephemeral=False))
-        elif volume.ephemeral is not None:
-            name = f"{pod.metadata.name}-{volume.name}"
-            uses.setdefault(f"{space}/{name}", _Use(f"{space}/{name}", name, ephemeral=True))
-    return list(uses.values())
-
-
-def _own(pod: Pod, storage: Storage, uses: list[_Use]) -> VolumeVerdict:
+def _own(pod: Pod, storage: Storage, uses: list[Use]) -> VolumeVerdict:
     """What holds of a pod wherever it is."""
     claims = [(use, storage.claims[use.key]) for use in uses if use.key in storage.claims]
     taken = (_attachment(claim, storage) for _, claim in claims)
@@ -383,7 +367,7 @@ def _attachment(claim: PersistentVolumeClaim, storage: Storage) -> Attachment | 
     if volume is not None:
         return volume.attachment
     storage_class = storage.classes.get(claim.class_name)
-    if storage_class is None or not _provisions(storage_class):
+    if storage_class is None or not provisions(storage_class):
         return None
     provisioner = storage_class.provisioner
     return Attachment(CSI_DRIVERS.get(provisioner, provisioner), f"claim {claim.key}")
@@ -408,22 +392,3 @@ def _chosen(
 def _named(names: tuple[str, ...]) -> Terms:
     """Nodes by name."""
     return (NodeTerm(fields=(Requirement("metadata.name", "In", names),)),)
-
-
-def is_bound(claim: PersistentVolumeClaim) -> bool:
-    """Whether a claim has its volume for good."""
-    return bool(claim.spec.volume_name) and BIND_COMPLETED in claim.metadata.annotations
-
-
-def _provisions(storage_class: StorageClass) -> bool:
-    return storage_class.provisioner not in ("", NO_PROVISIONER)
-
-
-def _described(claim: PersistentVolumeClaim) -> str:
-    spec = claim.spec
-    size = spec.resources.requests.get("storage", "any size")
-    return f"class {claim.class_name or 'none'}, {size}, {', '.join(spec.access_modes) or 'any access'}"
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"'
